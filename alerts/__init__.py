@@ -1,0 +1,1 @@
+"""What to say, to whom and when. Knows checks' results; knows no database."""

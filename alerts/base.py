@@ -1,0 +1,86 @@
+"""A channel: where a message can go. A new kind is one new file in this package with a subclass of `Channel` in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.message import Outgoing
+
+
+class DeliveryError(Exception):
+    """A message did not (surely) arrive. The text is for logs and people and holds no secret."""
+
+
+class NotSent(DeliveryError):
+    """Surely not sent, and trying again helps: refused connection, DNS failure, greylisting."""
+
+
+class RateLimited(DeliveryError):
+    """The channel asks for a pause of `after` seconds; not an attempt."""
+
+    def __init__(self, reason: str, after: float) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Unknown(DeliveryError):
+    """It may have arrived: a timeout, a dropped connection, a 5xx. Look it up before sending again."""
+
+
+class ChannelBroken(DeliveryError):
+    """This channel takes nothing until somebody mends it: archived, not a member, address refused."""
+
+
+class CredentialBroken(DeliveryError):
+    """The account or token is refused; nothing on this transport goes through until it is changed."""
+
+
+class Impossible(DeliveryError):
+    """The content is refused for good, even as plain text."""
+
+
+class RootGone(DeliveryError):
+    """The thread's root no longer exists: post a new one."""
+
+
+class CannotLookUp(DeliveryError):
+    """The channel cannot be asked whether a message arrived."""
+
+
+class Channel(BaseModel):
+    """Settings and abilities that every channel has.
+
+    `send` and `find` are called from one thread at a time per channel; they block for at most the channel's own timeout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    threads: ClassVar[bool] = False
+    """It can edit a message and answer in its thread: an incident is one root, edited in place."""
+    looks_up: ClassVar[bool] = False
+    """It can be asked whether a message with our key arrived."""
+
+    fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
+    mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = cls.__module__.rpartition(".")[2]
+
+    @property
+    def where(self) -> str:
+        """Where it goes, for people: `Slack #oncall`. Holds no secret."""
+        raise NotImplementedError
+
+    def send(self, outgoing: Outgoing) -> str | None:
+        """Send once; the provider's reference of the message, if it has one. Raises DeliveryError's subclasses only."""
+        raise NotImplementedError
+
+    def find(self, outgoing: Outgoing, since: datetime) -> str | None:
+        """The reference of a message with our key that arrived after `since`, None if it did not. Raises CannotLookUp,
+        and DeliveryError's other subclasses where the asking itself fails."""
+        raise CannotLookUp(f"{self.kind} cannot be asked")

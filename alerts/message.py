@@ -1,0 +1,101 @@
+"""A message as every channel can render it: facts and words, no markup. Stored as JSON with its delivery, before it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from checks.result import Severity
+
+State = Literal["open", "resolved", "info"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem in the incident: its sentence (value and bound in it) and how it stands."""
+
+    text: str
+    column: str | None = None
+    severity: Severity | None = None
+    resolved: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A labelled value; a time is kept as one, so that a channel can show it in the reader's own zone."""
+
+    label: str
+    value: str | datetime
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is said. `text` is the whole story in one line (push notification, mail subject); the rest is layout's choice.
+
+    `todo` are first steps, `code` is ready to paste (SQL that shows the bad rows), `why` says why the reader gets this.
+    """
+
+    state: State
+    title: str
+    text: str
+    at: datetime
+    severity: Severity | None = None
+    findings: tuple[Finding, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    todo: tuple[str, ...] = ()
+    code: str | None = None
+    why: str = ""
+    incident: str = ""
+    note: str = ""
+    may_repeat: bool = False
+
+    def marked(self) -> Message:
+        """The same message, saying that it may be a repeat."""
+        return replace(self, may_repeat=True)
+
+    def as_json(self) -> dict[str, Any]:
+        body = asdict(self)
+        body["at"] = self.at.isoformat()
+        body["facts"] = [
+            {"label": f.label, "time" if isinstance(f.value, datetime) else "value": _text(f.value)} for f in self.facts
+        ]
+        return body
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Message:
+        def severity(name: str | None) -> Severity | None:
+            return Severity(name) if name else None
+
+        findings = tuple(Finding(f["text"], f["column"], severity(f["severity"]), f["resolved"]) for f in body["findings"])
+        facts = tuple(Fact(f["label"], datetime.fromisoformat(f["time"]) if "time" in f else f["value"]) for f in body["facts"])
+        plain = {
+            **body,
+            "at": datetime.fromisoformat(body["at"]),
+            "severity": severity(body["severity"]),
+            "findings": findings,
+            "facts": facts,
+            "todo": tuple(body["todo"]),
+        }
+        return cls(**plain)
+
+
+def _text(value: str | datetime) -> str:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One delivery as a channel sees it.
+
+    `form`: `root` starts an incident's thread, `edit` replaces the root, `line` answers in its thread
+    (`broadcast`: shown in the channel too), `message` stands alone. `key` is derived from what is said and never from the run; `root` is the provider's
+    reference of the thread's root, for `edit` and `line` (and for mail's References).
+    """
+
+    form: Literal["root", "edit", "line", "message"]
+    key: str
+    message: Message
+    root: str | None = None
+    broadcast: bool = False
+    meta: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""What to measure and how to judge it. Pure: no connection, no clock, no file, no network."""

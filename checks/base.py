@@ -1,0 +1,276 @@
+"""A check: what to measure and how to judge it.
+
+A new kind is one new file in this package with a subclass of `Check` in it; its name in TOML is the file's name,
+its fields are its settings, its docstring is its page in the docs. Most kinds measure one number per column: they say `questions` and `value`, and
+inherit `judge`, which compares the value with the user's bounds or with bounds learned from history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from checks import learned
+from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
+from checks.question import Question, Schema, column_kind
+from checks.result import Bounds, Family, Result, Severity, Status
+from checks.window import Window
+from checks.wording import Unit, amount
+
+
+class CannotJudge(Exception):
+    """A question was not answered, so there is no verdict: becomes an errored result. The message is for the user."""
+
+
+class NothingToJudge(Exception):
+    """Too few rows, or nothing to compare with yet: becomes a skipped result. The message says how many are needed."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment)."""
+
+    window: Window
+    rows: int
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class View:
+    """All a check may know. `answers`, `history` (oldest first) and `reference` are those of the check's own rows and segment.
+
+    `schema` is the window's, `before` the last measured window's (None: this is the first).
+    """
+
+    window: Window
+    now: datetime
+    rows: int
+    schema: Schema
+    answers: Answers
+    segment: str | None = None
+    before: Schema | None = None
+    history: Sequence[Past] = ()
+    reference: Answers | None = None
+    time_column: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the automatic checks are chosen from. `exclude` are columns to leave alone."""
+
+    schema: Schema
+    time_column: str | None = None
+    exclude: frozenset[str] = frozenset()
+
+    def columns(self, *kinds: str) -> list[str]:
+        """Columns of these kinds (`number`, `text`, `boolean`, `time`, `other`; none named: all), less the excluded."""
+        wanted = kinds or ("number", "text", "boolean", "time", "other")
+        return [c for c, t in self.schema.items() if column_kind(t) in wanted and c not in self.exclude]
+
+
+class Check(BaseModel):
+    """Settings that every check has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    family: ClassVar[Family]
+    scale: ClassVar[learned.Scale] = "number"
+    unit: ClassVar[Unit] = "number"
+    upward: ClassVar[bool] = False
+    """Only more than usual is bad; less never is."""
+    takes_segments: ClassVar[bool] = True
+
+    id: str | None = Field(None, description="a name of your own, kept when columns or wording change")
+    where: str | None = Field(None, description="only rows for which this SQL condition of the source holds")
+    severity: Severity | None = Field(None, description="of a failure: warning or critical")
+    segments: tuple[str, ...] | None = Field(None, description="judge each value of these columns too; default: the dataset's")
+    at_least: float | None = Field(None, description="lower bound; not given: learned, or none where less is never bad")
+    at_most: float | None = Field(None, description="upper bound; not given: learned")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.kind = cls.__module__.rpartition(".")[2]
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Check:
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least ({self.at_least:g}) is above at_most ({self.at_most:g}); swap them")
+        return self
+
+    # What a kind says of itself.
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        """What must be asked of each window. A column that is not in the schema has been dealt with by the caller."""
+        raise NotImplementedError
+
+    def value(self, answers: Answers, rows: int) -> float | None:
+        """The measured number from the answers of a window with this many rows; None: there is none (no rows, all missing)."""
+        raise NotImplementedError
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        """The checks of this kind that every table gets unasked, all with learned bounds."""
+        return ()
+
+    # What follows from it.
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The columns it is about, for its id and for "is it there?"; empty: the table."""
+        column = getattr(self, "column", None)
+        return tuple(getattr(self, "columns", None) or ((column,) if column else ()))
+
+    @property
+    def name(self) -> str:
+        """The id that results, problems and fingerprints use: the user's, or kind, columns and `where`."""
+        return self.id or self._own_name()
+
+    def _own_name(self) -> str:
+        inside = ",".join(self.watched)
+        return f"{self.kind}({inside})" + (f" where {self.where}" if self.where else "")
+
+    @property
+    def bounded(self) -> bool:
+        """The user gave a bound, so nothing is learned."""
+        return self.at_least is not None or self.at_most is not None
+
+    @property
+    def _column(self) -> str | None:
+        return self.watched[0] if len(self.watched) == 1 else None
+
+    def judge(self, view: View) -> Iterable[Result]:
+        """The verdicts on one window and segment. May raise CannotJudge and NothingToJudge; see `judged`."""
+        value = self.value(view.answers, view.rows)
+        if value is None:
+            raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
+        yield self.verdict(view, value, self.past_values(view))
+
+    def past_values(self, view: View) -> list[learned.Point]:
+        """The same number for every earlier window that has it, oldest first."""
+        points = []
+        for past in view.history:
+            try:
+                value = self.value(past.answers, past.rows)
+            except (CannotJudge, NothingToJudge):
+                continue
+            if value is not None:
+                points.append(learned.Point(past.window, value, past.rows))
+        return points
+
+    def verdict(
+        self,
+        view: View,
+        value: float,
+        past: Sequence[learned.Point],
+        column: str | None = None,
+        extra: str = "",
+    ) -> Result:
+        """`value` against the user's bounds, or against what the past says is usual.
+
+        The severity of a failure is the user's, else warning for given bounds and by score for learned ones.
+        """
+        column = column or self._column
+        if self.bounded:
+            bounds = Bounds(self.at_least, self.at_most)
+            score = bounds.score(value, learned.noise(self.scale, view.rows))
+            severity, details = self.severity or Severity.WARNING, None
+        else:
+            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward)
+            if isinstance(found, learned.Learning):
+                raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
+            bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
+            score, details = found.score, found.details()
+            severity = self.severity or (Severity.CRITICAL if found.score > 2 and found.may_page else Severity.WARNING)
+        failed = not bounds.admit(value) if self.bounded else score > 1
+        return self.result(
+            Status.FAILED if failed else Status.PASSED,
+            f"{self._subject(column)} is {amount(value, self.unit)}, {bounds_in_words(bounds, self.unit)}{extra}",
+            view,
+            column=column,
+            value=value,
+            bounds=bounds,
+            score=score,
+            severity=severity if failed else None,
+            details=details,
+        )
+
+    def result(self, status: Status, message: str, view: View, **more: Any) -> Result:
+        """A result of this check on the view's segment."""
+        more.setdefault("column", self._column)
+        return Result(self.name, self.kind, self.family, status, message, segment=view.segment, **more)
+
+    def _subject(self, column: str | None) -> str:
+        return self.name if self.id or column in (None, self._column) else f"{self.kind}({column})"
+
+
+def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
+    """`at most 2 % allowed (usual: 0.1 % to 0.4 %)`."""
+    low, high = bounds.at_least, bounds.at_most
+    if low is not None and high is not None:
+        said = f"{amount(low, unit)} to {amount(high, unit)} allowed"
+    elif high is not None:
+        said = f"at most {amount(high, unit)} allowed"
+    elif low is not None:
+        said = f"at least {amount(low, unit)} needed"
+    else:
+        said = "no bound"
+    return f"{said} ({bounds.usual})" if bounds.usual else said
+
+
+def judged(check: Check, view: View) -> list[Result]:
+    """The verdicts of a check; never raises: a fault is an errored result, nothing to judge a skipped one."""
+    try:
+        return list(check.judge(view))
+    except NothingToJudge as nothing:
+        return [check.result(Status.SKIPPED, str(nothing), view)]
+    except CannotJudge as fault:
+        return [check.result(Status.ERRORED, str(fault), view)]
+    except Exception as fault:  # A check's own fault must not take the window's other verdicts with it.
+        reason = str(fault).splitlines()[0] if str(fault) else ""
+        return [check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view)]
+
+
+def number(answers: Answers, key: str) -> float | None:
+    """The number under `key`; raises CannotJudge where the question was not answered."""
+    answer = _answer(answers, key)
+    if not isinstance(answer, Number):
+        raise CannotJudge(f"{key} did not give a number")
+    return None if answer.value is None else float(answer.value)
+
+
+def histogram(answers: Answers, column: str) -> Histogram:
+    """The distribution of a numeric column; raises CannotJudge where there is none."""
+    answer = _answer(answers, f"distribution({column})")
+    if not isinstance(answer, Histogram):
+        raise CannotJudge(f"{column} has no distribution")
+    return answer
+
+
+def counts(answers: Answers, column: str) -> Counts:
+    """The value counts of a column; raises CannotJudge where there are none."""
+    answer = _answer(answers, f"categories({column})")
+    if not isinstance(answer, Counts):
+        raise CannotJudge(f"{column} has no value counts")
+    return answer
+
+
+def rows(answers: Answers, key: str) -> Rows:
+    """A sample; raises CannotJudge where there is none."""
+    answer = _answer(answers, key)
+    if not isinstance(answer, Rows):
+        raise CannotJudge(f"there is no sample for {key}")
+    return answer
+
+
+def _answer(answers: Mapping[str, Answer], key: str) -> Answer:
+    answer = answers.get(key)
+    if answer is None:
+        raise CannotJudge(f"{key} was not measured")
+    if isinstance(answer, Broken):
+        raise CannotJudge(answer.reason)
+    return answer

@@ -1,0 +1,1 @@
+"""Connecting to sources and reading a window of a dataset."""
