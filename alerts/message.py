@@ -89,8 +89,8 @@ class Outgoing:
     """One delivery as a channel sees it.
 
     `form`: `root` starts an incident's thread, `edit` replaces the root, `line` answers in its thread
-    (`broadcast`: shown in the channel too), `message` stands alone. `key` is derived from what is said and never from the run; `root` is the provider's
-    reference of the thread's root, for `edit` and `line` (and for mail's References).
+    (`broadcast`: shown in the channel too), `message` stands alone. `key` is derived from what is said and never from
+    the run; `root` is the provider's reference of the thread's root, for `edit` and `line` (and for mail's References).
     """
 
     form: Literal["root", "edit", "line", "message"]

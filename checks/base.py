@@ -1,8 +1,9 @@
 """A check: what to measure and how to judge it.
 
 A new kind is one new file in this package with a subclass of `Check` in it; its name in TOML is the file's name,
-its fields are its settings, its docstring is its page in the docs. Most kinds measure one number per column: they say `questions` and `value`, and
-inherit `judge`, which compares the value with the user's bounds or with bounds learned from history.
+its fields are its settings, its docstring is its page in the docs. Most kinds measure one number per column: they say
+`questions` and `value`, and inherit `judge`, which compares the value with the user's bounds or with bounds learned from
+history.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A plain robust version behind one function, `judge`: the median of the past on the number's own scale, a spread from
 the median absolute deviation with a floor that knows the number of rows, the same weekday (or hour) where there is
-enough of it, and a limit that is never tighter than the largest but one deviation already seen, so that one incident tells once and does not blind the check.
+enough of it, and a limit that is never tighter than the largest but one deviation already seen, so that one incident tells
+once and does not blind the check.
 """
 
 from __future__ import annotations
