@@ -56,7 +56,8 @@ class Channel(BaseModel):
     `send` and `find` are called from one thread at a time per channel; they block for at most the channel's own timeout.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A mistyped key or a wrong value may be a secret: pydantic must not repeat it in its error.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     kind: ClassVar[str]
     threads: ClassVar[bool] = False

@@ -9,7 +9,7 @@ history.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -33,18 +33,23 @@ class NothingToJudge(Exception):
 
 @dataclass(frozen=True)
 class Past:
-    """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment)."""
+    """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment).
+
+    `schema` is that window's; empty where it is not known.
+    """
 
     window: Window
     rows: int
     answers: Answers
+    schema: Schema = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class View:
     """All a check may know. `answers`, `history` (oldest first) and `reference` are those of the check's own rows and segment.
 
-    `schema` is the window's, `before` the last measured window's (None: this is the first).
+    `schema` is the window's, `before` the last measured window's (None: this is the first). `empty_ok`: the dataset
+    says that a window without rows is nothing to worry about.
     """
 
     window: Window
@@ -57,6 +62,9 @@ class View:
     history: Sequence[Past] = ()
     reference: Answers | None = None
     time_column: str | None = None
+    masked: frozenset[str] = frozenset()
+    """Columns whose values must not be shown."""
+    empty_ok: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,10 @@ class Check(BaseModel):
     where: str | None = Field(None, description="only rows for which this SQL condition of the source holds")
     severity: Severity | None = Field(None, description="of a failure: warning or critical")
     segments: tuple[str, ...] | None = Field(None, description="judge each value of these columns too; default: the dataset's")
-    at_least: float | None = Field(None, description="lower bound; not given: learned, or none where less is never bad")
-    at_most: float | None = Field(None, description="upper bound; not given: learned")
+    at_least: float | None = Field(
+        None, allow_inf_nan=False, description="lower bound; not given: learned, or none where less is never bad"
+    )
+    at_most: float | None = Field(None, allow_inf_nan=False, description="upper bound; not given: learned")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,6 +123,10 @@ class Check(BaseModel):
         """The measured number from the answers of a window with this many rows; None: there is none (no rows, all missing)."""
         raise NotImplementedError
 
+    def least(self, view: View) -> float:
+        """The smallest change worth telling, in the number's own unit; only learned bounds know it."""
+        return 0.0
+
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         """The checks of this kind that every table gets unasked, all with learned bounds."""
@@ -133,7 +147,8 @@ class Check(BaseModel):
 
     def _own_name(self) -> str:
         inside = ",".join(self.watched)
-        return f"{self.kind}({inside})" + (f" where {self.where}" if self.where else "")
+        about = f"{self.kind}({inside})" if inside else self.kind
+        return about + (f" where {self.where}" if self.where else "")
 
     @property
     def bounded(self) -> bool:
@@ -177,11 +192,11 @@ class Check(BaseModel):
         """
         column = column or self._column
         if self.bounded:
-            bounds = Bounds(self.at_least, self.at_most)
+            bounds = Bounds(self.at_least, self.at_most, usual=learned.usual(past, view.window, self.unit))
             score = bounds.score(value, learned.noise(self.scale, view.rows))
             severity, details = self.severity or Severity.WARNING, None
         else:
-            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward)
+            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, self.least(view))
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
@@ -203,6 +218,7 @@ class Check(BaseModel):
     def result(self, status: Status, message: str, view: View, **more: Any) -> Result:
         """A result of this check on the view's segment."""
         more.setdefault("column", self._column)
+        message = " ".join(message.split())
         return Result(self.name, self.kind, self.family, status, message, segment=view.segment, **more)
 
     def _subject(self, column: str | None) -> str:

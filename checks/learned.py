@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from statistics import median
 from typing import Any, Literal
 
+from checks.result import HIGHEST_SCORE
 from checks.window import Window
 from checks.wording import Unit, amount
 
@@ -67,13 +68,11 @@ class Learned:
     high: float
     windows: int
     like: str
-    may_page: bool
+    may_page: bool = False
 
     def words(self, unit: Unit) -> str:
         """`usual: 0.1 % to 0.4 % on Mondays, 12 windows`."""
-        low, high = amount(self.low, unit), amount(self.high, unit)
-        span = low if low == high else f"{low} to {high}"
-        return f"usual: {span}{self.like}, {self.windows} windows"
+        return _words(self.low, self.high, unit, self.like, self.windows)
 
     def details(self) -> dict[str, Any]:
         return {
@@ -85,20 +84,38 @@ class Learned:
         }
 
 
-def judge(value: float, past: Sequence[Point], window: Window, rows: int, scale: Scale, upward: bool = False) -> Learned | Learning:
+def judge(
+    value: float, past: Sequence[Point], window: Window, rows: int, scale: Scale, upward: bool = False, least: float = 0.0
+) -> Learned | Learning:
     """`value`, measured on `rows` rows of `window`, against `past` (oldest first); `upward`: only more than usual is bad.
 
     The value must be odd both against the last windows and, where there are enough, against those of the same
-    weekday (windows of a day) or hour (shorter ones); the limits told are the wider of the two.
+    weekday (windows of a day) or hour (shorter ones); the limits told are the wider of the two. `least` is the smallest
+    change worth telling, in the value's own unit.
     """
-    recent = [p for p in past if math.isfinite(p.value)][-LONGEST:]
+    recent = _recent(past)
     if len(recent) < ENOUGH:
         return Learning(len(recent))
-    if not math.isfinite(value):
-        return Learned(None, None, 1e6, math.nan, recent[0].value, recent[0].value, len(recent), "", True)
     like, same = _alike(recent, window)
-    verdicts = [_against(value, group, rows, scale, upward, words) for words, group in (("", recent), (like, same)) if group]
-    return min(verdicts, key=lambda v: v.score)
+    if not math.isfinite(value):
+        middle = _against(median(p.value for p in recent), recent, rows, scale, upward, "", least)
+        return replace(middle, score=HIGHEST_SCORE)
+    groups = [("", recent), (like, same)] if same else [("", recent)]
+    verdicts = [_against(value, group, rows, scale, upward, words, least) for words, group in groups]
+    return replace(min(verdicts, key=lambda v: v.score), may_page=len(recent) >= SETTLED)
+
+
+def usual(past: Sequence[Point], window: Window, unit: Unit) -> str:
+    """What the past was, in words, for a verdict on bounds that were given; empty while too little is known."""
+    recent = _recent(past)
+    if len(recent) < ENOUGH:
+        return ""
+    like, same = _alike(recent, window)
+    return _words(*_inner(same or recent), unit, like, len(same or recent))
+
+
+def _recent(past: Sequence[Point]) -> list[Point]:
+    return [p for p in past if math.isfinite(p.value)][-LONGEST:]
 
 
 def noise(scale: Scale, rows: int) -> float:
@@ -119,7 +136,7 @@ def _alike(recent: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 
-def _against(value: float, group: Sequence[Point], rows: int, scale: Scale, upward: bool, like: str) -> Learned:
+def _against(value: float, group: Sequence[Point], rows: int, scale: Scale, upward: bool, like: str, least: float) -> Learned:
     typical = median(abs(p.value) for p in group) or 1.0
     there = [_there(p.value, scale, typical) for p in group]
     centre = median(there)
@@ -127,21 +144,34 @@ def _against(value: float, group: Sequence[Point], rows: int, scale: Scale, upwa
     spread = max(1.4826 * median(apart), _floor(scale, rows))
     # The largest past deviation is left out, so that one past incident does not blind the check.
     width = max(WIDTH * spread, 1.1 * apart[-2])
+    expected = _back(centre, scale, typical)
+    up = max(width, _there(expected + least, scale, typical) - centre)
+    down = max(width, centre - _there(expected - least, scale, typical))
     out = _there(value, scale, typical) - centre
-    score = min((max(out, 0.0) if upward else abs(out)) / width, 1e6)
-    ordered = sorted(p.value for p in group)
-    inner = ordered[len(ordered) // 10 : len(ordered) - len(ordered) // 10]
+    score = out / up if out > 0 else (0.0 if upward else -out / down)
+    low_usual, high_usual = _inner(group)
     return Learned(
-        at_least=None if upward else _back(centre - width, scale, typical),
-        at_most=_back(centre + width, scale, typical),
-        score=score,
-        expected=_back(centre, scale, typical),
-        low=inner[0],
-        high=inner[-1],
+        at_least=None if upward else _back(centre - down, scale, typical),
+        at_most=_back(centre + up, scale, typical),
+        score=min(score, HIGHEST_SCORE),
+        expected=expected,
+        low=low_usual,
+        high=high_usual,
         windows=len(group),
         like=like,
-        may_page=len(group) >= SETTLED or bool(like),
     )
+
+
+def _inner(group: Sequence[Point]) -> tuple[float, float]:
+    """From where to where the middle eight tenths of the past lie."""
+    ordered = sorted(p.value for p in group)
+    inner = ordered[len(ordered) // 10 : len(ordered) - len(ordered) // 10]
+    return inner[0], inner[-1]
+
+
+def _words(low: float, high: float, unit: Unit, like: str, windows: int) -> str:
+    least, most = amount(low, unit), amount(high, unit)
+    return f"usual: {least if least == most else f'{least} to {most}'}{like}, {windows} windows"
 
 
 def _there(x: float, scale: Scale, typical: float) -> float:
@@ -157,8 +187,8 @@ def _back(y: float, scale: Scale, typical: float) -> float:
     if scale == "share":
         return math.sin(min(max(y, 0.0), math.pi / 2)) ** 2
     if scale == "count":
-        return math.expm1(max(y, 0.0))
-    return max(y, 0.0) ** 2 if scale == "distance" else math.sinh(min(max(y, -700.0), 700.0)) * typical
+        return math.expm1(min(max(y, 0.0), 700.0))
+    return max(y, 0.0) ** 2 if scale == "distance" else max(min(math.sinh(min(max(y, -700.0), 700.0)) * typical, 1.7e308), -1.7e308)
 
 
 def _floor(scale: Scale, rows: int) -> float:

@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from checks.base import Check, Table, number
-from checks.profile import Answers
-from checks.question import Question, Scalar, Schema
+from checks.profile import Answers, Histogram
+from checks.question import Distribution, Question, Scalar, Schema
 from checks.result import Family
 
 
 class Missing(Check):
-    """The share of rows in which `column` is missing (SQL NULL), 0 to 1.
-
-    NaN is a value in SQL and is not counted here. SQLite stores NaN as NULL, so there it is.
-    """
+    """The share of rows in which `column` is missing, 0 to 1: SQL NULL, and NaN in a column of floats."""
 
     family = Family.QUALITY
     scale = "share"
@@ -28,10 +25,15 @@ class Missing(Check):
     def questions(self, schema: Schema) -> Iterable[Question]:
         column = self.column
         yield Scalar(f"missing({column})", lambda t: t[column].isnull().sum(), "add")
+        if schema.get(column, "").lstrip("!").startswith("float"):
+            yield Distribution(column)
 
     def value(self, answers: Answers, rows: int) -> float | None:
         missing = number(answers, f"missing({self.column})")
-        return (missing or 0.0) / rows if rows else None
+        measured = answers.get(f"distribution({self.column})")
+        # A distribution that could not be had is drift's trouble; the NULLs are known all the same.
+        nan = measured.nan if isinstance(measured, Histogram) else 0
+        return min(((missing or 0.0) + nan) / rows, 1.0) if rows else None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

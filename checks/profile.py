@@ -110,9 +110,13 @@ class Histogram:
         """(mean of the bucket, rows) in rising order: the distribution as its own best summary."""
         return [(total / n, n) for _, (n, total) in sorted(self.buckets.items())]
 
+    def total(self) -> float | None:
+        """The sum of the finite values; None where there are none."""
+        return sum(s for _, s in self.buckets.values()) if self.buckets else None
+
     def mean(self) -> float | None:
-        rows = self.finite
-        return sum(s for _, s in self.buckets.values()) / rows if rows else None
+        rows, total = self.finite, self.total()
+        return total / rows if rows and total is not None else None
 
     def deviation(self) -> float | None:
         """Standard deviation of the finite values (population form), from the buckets' means; None below two rows."""

@@ -61,7 +61,7 @@ class Bounds:
         `unit` is the noise floor in the value's own unit; it takes the place of what was allowed where that is nothing
         (a bound of zero, or two equal bounds).
         """
-        low, high = self.at_least, self.at_most
+        low, high = finite(self.at_least), finite(self.at_most)
         if math.isnan(value):
             return HIGHEST_SCORE
         if low is not None and high is not None and high > low:
@@ -72,7 +72,7 @@ class Bounds:
             raw = low / value if low > 0 and value > 0 else 1 + (low - value) / unit
         else:
             raw = 0.0
-        raw = min(max(raw, 0.0), HIGHEST_SCORE)
+        raw = HIGHEST_SCORE if math.isnan(raw) else min(max(raw, 0.0), HIGHEST_SCORE)
         return min(raw, 1.0) if self.admit(value) else max(raw, math.nextafter(1.0, 2.0))
 
 

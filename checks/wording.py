@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 Unit = Literal["number", "share", "rows", "seconds"]
@@ -17,6 +18,21 @@ def amount(value: float, unit: Unit) -> str:
     if unit == "rows":
         return f"{round(value):,}".replace(",", " ") if abs(value) < 1e15 else f"{value:.3g}"
     return duration(value) if unit == "seconds" else _digits(value, 4)
+
+
+def quoted(values: Iterable[str], longest: int = 40) -> str:
+    """Values of a column as a message may show them: `DE`, `x\\n`: one line, cut, no control characters."""
+    return ", ".join(f"`{_plain(v, longest)}`" for v in values)
+
+
+def _plain(value: str, longest: int) -> str:
+    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value.replace("`", "'"))
+    return visible if len(visible) <= longest else visible[: longest - 1] + "…"
+
+
+def of_rows(some: float, every: float) -> str:
+    """`17 of 4 000 rows`."""
+    return f"{amount(some, 'rows')} of {amount(every, 'rows')} rows"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,111 @@
+"""Routes: which incidents go to which channels, and when. Pure: a flat list, the first match wins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from checks.result import Severity
+
+
+@dataclass(frozen=True)
+class About:
+    """What a route can match: the incident's severity, and its dataset with owner and tags (None for a whole source)."""
+
+    severity: Severity
+    dataset: str | None
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Quiet hours in local time; over midnight where the end is not after the start."""
+
+    start: time
+    end: time
+
+    def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
+        """The end of the quiet hours that `now` lies in, None outside of them. By the wall clock, so clock changes move it."""
+        local = now.astimezone(zone)
+        clock = local.time()
+        if self.start < self.end:
+            inside, day = self.start <= clock < self.end, local.date()
+        else:
+            inside = clock >= self.start or clock < self.end
+            day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
+        return datetime.combine(day, self.end, zone).astimezone(now.tzinfo) if inside else None
+
+
+def _quiet(text: Any) -> Quiet:
+    if isinstance(text, Quiet):
+        return text
+    found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError(f"{text!r} are no quiet hours; write them as 22:00-08:00")
+    try:
+        start, end = time.fromisoformat(found[1]), time.fromisoformat(found[2])
+    except ValueError:
+        raise ValueError(f"{text!r} holds a time that does not exist; write 22:00-08:00") from None
+    if start == end:
+        raise ValueError(f"{text!r} begins and ends at once; to mute a route for good, give it no channel")
+    return Quiet(start, end)
+
+
+def _many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
+
+
+class Route(BaseModel):
+    """One rule: all its conditions must hold; a condition with several values holds for any; `dataset` takes * and ?."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: Names = Field(description="channels, by name; an empty list mutes")
+    severity: Severity | None = Field(None, description="only incidents of this severity")
+    dataset: Names | None = Field(None, description="only these datasets; * and ? stand for anything")
+    owner: Names | None = Field(None, description="only datasets of these owners")
+    tag: Names | None = Field(None, description="only datasets with one of these tags")
+    quiet: Annotated[Quiet, BeforeValidator(_quiet)] | None = Field(
+        None, description="warnings wait for the end of these hours: 22:00-08:00"
+    )
+    timezone: str | None = Field(None, description="of the quiet hours; default: the summary's, else UTC")
+
+    def takes(self, about: About) -> bool:
+        name = about.dataset
+        return (
+            (self.severity is None or self.severity is about.severity)
+            and (self.dataset is None or (name is not None and any(fnmatchcase(name, d) for d in self.dataset)))
+            and (self.owner is None or about.owner in self.owner)
+            and (self.tag is None or any(t in self.tag for t in about.tags))
+        )
+
+    @property
+    def words(self) -> str:
+        """The rule as people say it: `critical -> oncall`."""
+        said = [str(self.severity)] if self.severity else []
+        for label in ("dataset", "owner", "tag"):
+            names = getattr(self, label)
+            said += [f"{label} {' or '.join(names)}"] if names else []
+        return f"{', '.join(said) or 'everything else'} -> {', '.join(self.to) or 'nobody'}"
+
+    def not_before(self, now: datetime, severity: Severity) -> datetime | None:
+        """When a message of this severity may go: None at once, else the end of the quiet hours. Critical ones never wait."""
+        if self.quiet is None or severity is Severity.CRITICAL:
+            return None
+        return self.quiet.until(now, ZoneInfo(self.timezone or "UTC"))
+
+
+def first(routes: Sequence[Route], about: About) -> Route | None:
+    """The route that takes it; None where nobody is told."""
+    return next((route for route in routes if route.takes(about)), None)

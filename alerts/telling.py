@@ -1,0 +1,192 @@
+"""From a change of an incident to what is said and to whom: messages and deliveries, before any of them is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from alerts.incident import Change, Happened, Incident
+from alerts.message import Fact, Finding, Message
+from alerts.problem import Problem
+from alerts.routing import Route
+from checks.result import Family, Severity
+from checks.wording import duration
+
+Form = Literal["root", "edit", "line", "message"]
+
+WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
+EXPIRES = timedelta(hours=24)
+NAMED = {
+    Family.SOURCE: "cannot be measured",
+    Family.ARRIVAL: "data did not arrive as usual",
+    Family.LAYOUT: "columns changed",
+    Family.QUALITY: "bad values",
+    Family.DRIFT: "values drifted",
+    Family.MODEL: "model got worse",
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message to one channel, to be written down before it is sent. `key` is derived from what it says."""
+
+    key: str
+    incident: int | None
+    channel: str
+    form: Form
+    message: Message
+    revision: int = 0
+    broadcast: bool = False
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return self.message.as_json()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a message says of the dataset beside the findings."""
+
+    name: str
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    runbook: str | None = None
+    downstream: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    window: str = ""
+    rows: int | None = None
+
+
+def message(change: Change, subject: Subject, route: Route, now: datetime) -> Message:
+    """The incident as it stands after the change, as a message of its own."""
+    incident, over = change.incident, change.happened is Happened.RESOLVED
+    told = change.gone if over else change.members
+    lead = told[0] if told else None
+    since = incident.since
+    head = f"{WORD[incident.severity]} {subject.name}: {_first_words(lead)}"
+    if over:
+        lasted = duration((now - since).total_seconds())
+        text = f"RESOLVED {subject.name}: {NAMED[incident.family]} is over after {lasted} (was {WORD[incident.severity]})"
+        if change.reason:
+            text += f", {change.reason}"
+    else:
+        text = f"{head}, since {_moment(since)}" + (f" (+{len(told) - 1} more)" if len(told) > 1 else "")
+    findings = [Finding(_sentence(p), p.column, p.severity, resolved=over) for p in told]
+    if not over:
+        findings += [Finding(_sentence(p), p.column, p.severity, resolved=True) for p in change.gone]
+    return Message(
+        state="resolved" if over else "open",
+        title=f"{subject.name} · {_title(incident, lead)}",
+        text=text,
+        at=now,
+        severity=incident.severity,
+        findings=tuple(findings),
+        facts=_facts(change, subject, now),
+        todo=_todo(subject, over),
+        why=f"route {route.words}",
+        incident=incident.name,
+        note=_note(change, told),
+    )
+
+
+def deliveries(
+    change: Change, subject: Subject, route: Route, threads: Mapping[str, bool], rooted: frozenset[str], now: datetime
+) -> list[Delivery]:
+    """What the change sends along this route.
+
+    `threads` says of each channel whether it edits and threads; `rooted` are the channels that were told of the
+    incident before: they hear of its end whatever the route says by then.
+    """
+    incident = change.incident
+    said = message(change, subject, route, now)
+    wait = route.not_before(now, incident.severity)
+
+    def row(key: str, form: Form, broadcast: bool = False) -> Delivery:
+        key = f"inc:{incident.id}:{channel}:{key}"
+        return Delivery(key, incident.id, channel, form, said, incident.revision, broadcast, wait, (wait or now) + EXPIRES)
+
+    out: list[Delivery] = []
+    over = change.happened is Happened.RESOLVED
+    for channel in (*route.to, *sorted(rooted.difference(route.to))):
+        if channel not in threads:
+            continue
+        if channel not in rooted:
+            if not over and change.happened is not Happened.LEFT:
+                out.append(row("open:1", "root" if threads[channel] else "message"))
+        elif threads[channel]:
+            out.append(row(f"rev:{incident.revision}", "edit"))
+            key = "resolved:1" if over else f"line:{incident.revision}"
+            out.append(row(key, "line", broadcast=change.happened is Happened.WORSE))
+        elif change.happened is not Happened.LEFT:
+            out.append(row("resolved:1" if over else f"rev:{incident.revision}", "message"))
+    return out
+
+
+def harmless(name: str, now: datetime) -> Message:
+    """What `test-channel` sends."""
+    return Message(
+        state="info",
+        title="datavigil test message",
+        text=f"datavigil can reach the channel {name}. Nothing is wrong.",
+        at=now,
+        why="somebody ran datavigil test-channel",
+    )
+
+
+def _title(incident: Incident, lead: Problem | None) -> str:
+    """What is wrong, in words: `missing values in amount`, not an id."""
+    return f"{NAMED[incident.family]}" + (f" in {lead.column}" if lead and lead.column else "")
+
+
+def _first_words(lead: Problem | None) -> str:
+    return _sentence(lead) if lead else ""
+
+
+def _sentence(problem: Problem) -> str:
+    where = f" [{problem.segment}]" if problem.segment else ""
+    return f"{problem.message}{where}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _facts(change: Change, subject: Subject, now: datetime) -> tuple[Fact, ...]:
+    incident = change.incident
+    facts = [Fact("Since", incident.since)]
+    if incident.resolved_at:
+        facts += [Fact("Until", incident.resolved_at), Fact("Lasted", duration((now - incident.since).total_seconds()))]
+    if subject.window:
+        facts.append(Fact("Window", subject.window))
+    if subject.rows is not None:
+        facts.append(Fact("Rows", f"{subject.rows:,}".replace(",", " ")))
+    if subject.owner:
+        facts.append(Fact("Owner", subject.owner))
+    if subject.downstream:
+        facts.append(Fact("Feeds", ", ".join(subject.downstream)))
+    return tuple(facts)
+
+
+def _todo(subject: Subject, over: bool) -> tuple[str, ...]:
+    if over:
+        return ()
+    steps = [f"Runbook: {subject.runbook}"] if subject.runbook else []
+    # A whole source has no dataset to name: its incident is looked at by number.
+    name = "" if subject.name.startswith("source ") else f" --dataset {subject.name}"
+    return (*steps, f"datavigil results{name} --failed")
+
+
+def _note(change: Change, told: tuple[Problem, ...]) -> str:
+    """The line in the thread: what changed now."""
+    if change.happened is Happened.RESOLVED:
+        return "resolved" + (f": {change.reason}" if change.reason else "")
+    if change.happened is Happened.LEFT:
+        return "over: " + "; ".join(_sentence(p) for p in change.gone)
+    if change.happened is Happened.OPENED:
+        return "opened"
+    word = "worse" if change.happened is Happened.WORSE else "also"
+    return f"{word}: " + "; ".join(_sentence(p) for p in told[:3])

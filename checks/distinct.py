@@ -1,0 +1,33 @@
+"""How many different values a column has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from checks.base import Check, Table, counts
+from checks.profile import Answers
+from checks.question import Categories, Question, Schema
+from checks.result import Family
+
+
+class Distinct(Check):
+    """The number of different values in `column`; missing is not one of them."""
+
+    family = Family.QUALITY
+    scale = "count"
+    unit = "rows"
+
+    column: str = Field(description="the column to look at")
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        yield Categories(self.column)
+
+    def value(self, answers: Answers, rows: int) -> float | None:
+        distinct = counts(answers, self.column).distinct
+        return None if distinct is None or not rows else float(distinct)
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        return [cls(column=c) for c in table.columns("text")]

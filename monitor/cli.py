@@ -1,0 +1,308 @@
+"""The commands. No logic: each reads the config, calls one function, prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+# Set before Typer is imported: help without Rich starts in half the time.
+os.environ.setdefault("TYPER_USE_RICH", "0")
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from monitor.config import Config
+    from monitor.store.store import Store
+
+OK, FAILED, ERRORED, WRONG_CONFIG = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="datavigil",
+    help="A data-quality monitoring daemon: watches tables window by window and tells the right person.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
+AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
+DEFAULT = Path("config.toml")
+
+
+@app.command()
+def run(config: ConfigPath = DEFAULT) -> None:
+    """The daemon: measures windows when they close, tells people, until it is stopped."""
+    from monitor import daemon, printing
+
+    _log()
+    with _opened(config) as (read, store):
+        for line in printing.started(read, store):
+            print(line, file=sys.stderr)
+        daemon.run(read, store)
+
+
+@app.command()
+def once(
+    datasets: Annotated[list[str] | None, typer.Argument(help="only these; default: all")] = None,
+    at: Annotated[str | None, typer.Option(help="as if it were this time: 2026-11-23T08:00Z (no zone: UTC)")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="print what passed, too")] = False,
+) -> None:
+    """Every window that is due, then exit: 0 all passed or skipped, 1 something failed or no data, 2 errored, 3 config wrong."""
+    from monitor import daemon, printing
+
+    _log(quiet=True)
+    with _opened(config) as (read, store):
+        for name in datasets or ():
+            _known(name, read.datasets)
+        finished: list[Any] = []
+
+        def seen(window: Any) -> None:
+            finished.append(window)
+            if not json:
+                print("\n".join(printing.window(window, verbose)))
+
+        # A channel that prints must not get between the facts.
+        with redirect_stdout(sys.stderr) if json else nullcontext():
+            daemon.run_due(read, store, _time(at) or daemon.now(), datasets or None, seen)
+    if json:
+        print(printing.as_json({"windows": [window.as_json() for window in finished]}))
+    elif not finished:
+        print("nothing is due: every closed window has been measured")
+    raise typer.Exit(_exit_code(finished))
+
+
+@app.command()
+def backfill(
+    dataset: str,
+    start: Annotated[str, typer.Option("--from", help="the first day, or a time")],
+    end: Annotated[str | None, typer.Option("--to", help="up to, not including; default: now")] = None,
+    again: Annotated[bool, typer.Option(help="measure windows anew that were measured before")] = False,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Measure past windows into a dataset's history; tells nobody."""
+    from monitor import daemon, printing
+
+    _log(quiet=True)
+    with _opened(config) as (read, store):
+        zone = read.datasets[_known(dataset, read.datasets)].timezone
+        first, last = _time(start, zone), _time(end, zone) or daemon.now()
+        if first is None or first >= last:
+            _refuse(f"--from {start} is not before --to {end or 'now'}")
+        finished: list[Any] = []
+        bar = printing.Bar("measuring", sys.stderr)
+        count = daemon.backfill(read, store, dataset, first, last, again, bar.counting(finished.append))
+        bar.end()
+    if json:
+        print(printing.as_json({"windows": [window.as_json() for window in finished]}))
+    else:
+        print(f"{len(finished)} of {count} windows measured, {count - len(finished)} were there already")
+    raise typer.Exit(ERRORED if any(f.measured.state == "errored" for f in finished) else OK)
+
+
+@app.command("check-config")
+def check_config(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Read the config and say what it means; all mistakes at once, exit 3 if there is one."""
+    from monitor import printing
+    from monitor.config import ConfigError, load
+
+    try:
+        read = load(config)
+    except ConfigError as wrong:
+        if json:
+            print(printing.as_json({"config": wrong.path, "faults": wrong.faults}))
+        else:
+            print(wrong, file=sys.stderr)
+        raise typer.Exit(WRONG_CONFIG) from None
+    if json:
+        print(printing.as_json({"config": read.path, "faults": [], "notes": read.notes, "datasets": list(read.datasets)}))
+    else:
+        print("\n".join(printing.checked(read)))
+
+
+@app.command("test-channel")
+def test_channel(name: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Send a harmless message to a channel; says whether it arrived."""
+    from alerts.base import DeliveryError
+    from monitor import daemon, delivery, printing
+
+    read = _config(config)
+    channel = read.channels[_known(name, read.channels, "channel")]
+    try:
+        reference = delivery.send_test(channel, name, daemon.now(), read.daemon.send_timeout)
+    except DeliveryError as fault:
+        if json:
+            print(printing.as_json({"channel": name, "sent": False, "error": str(fault)}))
+        else:
+            print(f"{name} ({channel.where}): {fault}", file=sys.stderr)
+        raise typer.Exit(FAILED) from None
+    if json:
+        print(printing.as_json({"channel": name, "sent": True, "reference": reference}))
+    else:
+        print(f"sent to {name} ({channel.where})")
+
+
+@app.command()
+def status(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """How each dataset and channel stands."""
+    from monitor import daemon, printing
+
+    with _opened(config) as (read, store):
+        facts = printing.status_facts(read, store, daemon.now())
+    print(printing.as_json(facts) if json else "\n".join(printing.status(facts)))
+
+
+@app.command()
+def results(
+    dataset: Annotated[str | None, typer.Option(help="only of this dataset")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="only what failed or errored")] = False,
+    since: Annotated[str | None, typer.Option(help="only windows from this day or time on")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="at most this many")] = 50,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Stored results, the newest first."""
+    from monitor import printing
+    from monitor.store import looking
+
+    with _opened(config) as (read, store):
+        if dataset is not None:
+            _known(dataset, read.datasets)
+        rows = looking.found_results(store, dataset, failed, _time(since), limit)
+    if json:
+        print(printing.as_json({"results": [printing.result_facts(row) for row in rows]}))
+    else:
+        print("\n".join(printing.results(rows)))
+
+
+@app.command()
+def incidents(
+    everything: Annotated[bool, typer.Option("--all", help="resolved ones too")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="at most this many")] = 50,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Open incidents with their problems."""
+    from monitor import printing
+    from monitor.store import looking
+
+    with _opened(config) as (_, store):
+        facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
+    print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+@app.command()
+def demo(
+    only_once: Annotated[bool, typer.Option("--once", help="end after the catch-up instead of watching on")] = False,
+    json: AsJson = False,
+) -> None:
+    """Real departures from New York with a week of trouble in them, and the daemon on it: the five-minute tour."""
+    from monitor import tour
+
+    _log(quiet=True)
+    _end(tour.tour(Path.cwd(), only_once, json))
+
+
+def main() -> None:
+    """The console script."""
+    from monitor import guard
+
+    fault = guard.fault()
+    if fault:
+        print(fault, file=sys.stderr)
+        sys.exit(WRONG_CONFIG)
+    app()
+
+
+def _config(path: Path) -> Config:
+    from monitor.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as wrong:
+        print(wrong, file=sys.stderr)
+        raise typer.Exit(WRONG_CONFIG) from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
+    """The config and the store, brought to this version; whatever is wrong with either is one sentence and an exit code."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from monitor.store.store import Store, StoreError
+
+    read = _config(path)
+    try:
+        store = Store(read.store.url.get_secret_value())
+        store.migrate()
+    except StoreError as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(ERRORED) from None
+    try:
+        yield read, store
+    except SQLAlchemyError as fault:
+        print(store.said(fault), file=sys.stderr)
+        raise typer.Exit(ERRORED) from None
+    finally:
+        store.close()
+
+
+def _known(name: str, known: Mapping[str, Any], word: str = "dataset") -> str:
+    if name in known:
+        return name
+    import difflib
+
+    near = difflib.get_close_matches(name, known, 1)
+    _refuse(f'there is no {word} "{name}"' + (f'; did you mean "{near[0]}"?' if near else f"; there are: {', '.join(known)}"))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(WRONG_CONFIG)
+
+
+def _time(text: str | None, zone: str = "UTC") -> datetime | None:
+    """An ISO 8601 day or time; one without a zone is in `zone`."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        _refuse(f"{text!r} is no time; write 2026-11-23 or 2026-11-23T08:00Z")
+    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+
+
+def _exit_code(finished: Sequence[Any]) -> int:
+    statuses = {result.status for window in finished for result in window.measured.results}
+    states = {window.measured.state for window in finished}
+    if "errored" in statuses | states:
+        return ERRORED
+    return FAILED if "failed" in statuses or "no_data" in states else OK
+
+
+def _log(quiet: bool = False) -> None:
+    """One line per event on standard error; in commands that print for people only what went wrong."""
+    import logging
+    import time
+
+    form = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    to = logging.StreamHandler()
+    to.setFormatter(form)
+    logging.basicConfig(level=logging.WARNING, handlers=[to])
+    logging.getLogger("datavigil").setLevel(logging.ERROR if quiet else logging.INFO)
+
+
+def _end(code: int) -> NoReturn:
+    raise typer.Exit(code)

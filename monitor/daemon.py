@@ -1,0 +1,190 @@
+"""The daemon: ticker, workers, senders, signals. The only place with a real clock and a wait."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import FrameType
+
+from monitor import delivery
+from monitor.config import Config
+from monitor.pool import workers
+from monitor.runner import Finished, Runner
+from monitor.store import outbox, pruning
+from monitor.store.store import Store
+
+log = logging.getLogger("datavigil")
+
+COLLECT = timedelta(seconds=0.5)
+HOUSEKEEPING = timedelta(seconds=60)
+PAUSE_AFTER_FAULT = timedelta(seconds=5)
+
+
+def now() -> datetime:
+    """The real time; everything below is handed it."""
+    return datetime.now(UTC)
+
+
+class Sender:
+    """A channel's own thread: a channel that hangs delays no other."""
+
+    def __init__(self, config: Config, store: Store, name: str) -> None:
+        self.config, self.store, self.name = config, store, name
+        self.wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.run, name=f"datavigil-{name}", daemon=True)
+
+    def wake(self) -> None:
+        # One wake is enough: it sends all that waits.
+        if self.wakes.empty():
+            self.wakes.put(True)
+
+    def stop(self, patience: timedelta) -> None:
+        """Let the current send finish; what is left stays written down."""
+        self.wakes.put(False)
+        if self.thread.is_alive():
+            self.thread.join(patience.total_seconds())
+
+    def run(self) -> None:
+        while self.wakes.get():
+            try:
+                delivery.drain(self.config, self.store, self.name, now, most=20)
+            except Exception as fault:  # The rows stay written down; the next wake tries again.
+                log.error("channel %s: %s", self.name, self.store.said(fault))
+
+
+class Daemon:
+    """`tick`, `collect` and `housekeeping` are the three jobs of the ticker; none of them raises."""
+
+    def __init__(self, config: Config, store: Store, runner: Runner) -> None:
+        self.config, self.store, self.runner = config, store, runner
+        self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.stopping = threading.Event()
+        self._turn = threading.Lock()
+        self._not_before = now()
+
+    def tick(self) -> None:
+        """Keep the claims of what runs, start what is due."""
+        self._guarded("tick", self._tick)
+
+    def collect(self) -> None:
+        """Record what workers have finished, start what that made room for, wake the senders."""
+        self._guarded("collect", self._collect)
+
+    def housekeeping(self) -> None:
+        """Forget what is too old."""
+        self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
+        ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+        for job, every in ((self.tick, self.config.daemon.tick), (self.collect, COLLECT), (self.housekeeping, HOUSEKEEPING)):
+            ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._stop)
+        for sender in self.senders.values():
+            sender.thread.start()
+        ticker.start()
+        log.info("ready")
+        self.stopping.wait()
+        log.info("stopping: current sends finish, claims are given back")
+        ticker.shutdown(wait=False)
+        for sender in self.senders.values():
+            sender.stop(self.config.daemon.send_timeout)
+        with self._turn:
+            try:
+                self.runner.collect(now())
+                self.runner.give_back()
+            except Exception as fault:  # Whatever is not given back is free when its lease ends.
+                log.error("at the end: %s", self.store.said(fault))
+        log.info("stopped")
+
+    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self.stopping.set()
+
+    def _tick(self) -> None:
+        self.runner.keep()
+        self.runner.tick(now())
+
+    def _collect(self) -> None:
+        if self.runner.collect(now()):
+            self.runner.tick(now())
+        for name in outbox.waiting_channels(self.store, now()):
+            if name in self.senders:
+                self.senders[name].wake()
+            else:
+                delivery.drain(self.config, self.store, name, now)
+
+    def _guarded(self, job: str, work: Callable[[], object]) -> None:
+        """One job at a time. A fault, most likely the store's, is said; after a short rest the next turn tries again."""
+        with self._turn:
+            if self.stopping.is_set() or now() < self._not_before:
+                return
+            try:
+                work()
+            except Exception as fault:  # The daemon outlives its store.
+                self._not_before = now() + PAUSE_AFTER_FAULT
+                log.error("%s: %s", job, self.store.said(fault))
+
+
+def run(config: Config, store: Store) -> None:
+    """The service, until it is stopped."""
+    with workers(config.daemon.workers) as pool:
+        Daemon(config, store, Runner(config, store, pool)).run()
+
+
+def run_due(config: Config, store: Store, at: datetime, names: list[str] | None, seen: Callable[[Finished], None]) -> None:
+    """Every window that is due at `at`, then what follows from them is sent. Each window is tried once."""
+    with workers(config.daemon.workers) as pool:
+        runner = Runner(config, store, pool)
+        tried: set[tuple[str, datetime]] = set()
+        while True:
+            for dataset, windows in runner.due(at, names, anyway=True):
+                left = [w for w in windows if (dataset.name, w.start) not in tried]
+                if left and runner.room(dataset):
+                    tried.add((dataset.name, left[0].start))
+                    runner.start(dataset, left[0], at)
+            if not runner.running:
+                break
+            for finished in runner.collect(at, patience=1.0):
+                seen(finished)
+            runner.keep()
+    deliver_now(config, store)
+
+
+def deliver_now(config: Config, store: Store) -> None:
+    """Send what waits, each channel once; what does not go now stays written down for the next run."""
+    for name in config.channels:
+        delivery.drain(config, store, name, now, most=1000)
+
+
+def backfill(
+    config: Config,
+    store: Store,
+    name: str,
+    start: datetime,
+    end: datetime,
+    again: bool,
+    seen: Callable[[Finished | None, int], None],
+) -> int:
+    """Measure a dataset's windows from `start` to `end` into its history, oldest first; tells nobody. How many there are."""
+    dataset = config.datasets[name]
+    windows = list(dataset.calendar.closed(start, min(end, now() - dataset.delay)))
+    with workers(config.daemon.workers) as pool:
+        runner = Runner(config, store, pool)
+        for window in windows:
+            if not runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again):
+                seen(None, len(windows))
+                continue
+            while runner.running:
+                for finished in runner.collect(now(), patience=1.0):
+                    seen(finished, len(windows))
+                runner.keep()
+    return len(windows)

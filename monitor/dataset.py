@@ -1,0 +1,117 @@
+"""A dataset: one table or query of a source that is watched, as the config says it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+
+from alerts.routing import Names
+from checks.base import Check
+from monitor.durations import Duration
+from monitor.schedule import A_MONDAY, Calendar
+from monitor.sources.base import Place
+
+
+class Previous(BaseModel):
+    """The windows before this one count as normal: all of the last `days`, or only those of the same weekday."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    days: int
+    same_weekday: bool = False
+
+
+class Fixed(BaseModel):
+    """The windows from `from` up to, not including, `to` count as normal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    start: date = Field(alias="from")
+    end: date = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Fixed:
+        if self.end <= self.start:
+            raise ValueError(f"it ends ({self.end}) before it starts ({self.start})")
+        return self
+
+
+def _reference(value: Any) -> Any:
+    if isinstance(value, dict) and "table" in value:
+        raise ValueError('a golden table is not supported yet; give {from = 2026-09-01, to = 2026-10-01} or "previous 28d"')
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(previous|same weekday) (\d+)([dw])", value)
+    if not found or not int(found[2]):
+        raise ValueError(
+            f'{value!r} is no reference; write "previous 28d", "same weekday 8w", or {{from = 2026-09-01, to = 2026-10-01}}'
+        )
+    return Previous(days=int(found[2]) * (7 if found[3] == "w" else 1), same_weekday=found[1] == "same weekday")
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'{name!r} is no time zone; write one such as "Europe/Berlin" or "UTC"') from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Dataset(BaseModel):
+    """Settings of `[datasets.NAME]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    source: str = Field("files", description="the name of a source; files: Parquet, CSV and JSON by path")
+    table: str | None = Field(None, description="a table, or a path or glob; {start:%Y-%m-%d} in it: one file per window")
+    query: str | None = Field(None, description="SQL instead of a table")
+    time_column: str | None = Field(None, description="when a row happened; cuts the windows")
+    every: Duration = Field(timedelta(days=1), description="the length of a window: 15m, 1h, 1d, 1w")
+    origin: date = Field(A_MONDAY, description="the day from which windows of several days are counted; default: a Monday")
+    delay: Duration = Field(timedelta(0), description="wait this long after a window closes")
+    timezone: Zone = Field("UTC", description="windows begin at its midnight; times without a zone are in it")
+    reference: Annotated[Previous | Fixed, BeforeValidator(_reference)] = Field(
+        Previous(days=28), description='what counts as normal: "previous 28d", "same weekday 8w", {from = DAY, to = DAY}'
+    )
+    segments: Names = Field((), description="each check also per value of these columns")
+    auto: bool = Field(True, description="the learned checks on every column; false: only what is listed")
+    exclude: Names = Field((), description="columns that the learned checks leave alone")
+    checks: tuple[SerializeAsAny[Check], ...] = Field((), description="checks of your own")
+    empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
+    timeout: Duration = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
+    catchup: Duration = Field(timedelta(days=7), description="after downtime, windows older than this are left out")
+    owner: str | None = Field(None, description="who looks after it; routes can ask for it")
+    tags: Names = Field((), description="words of your own; routes can ask for them")
+    runbook: str | None = Field(None, description="where it says what to do; put into each message")
+    downstream: Names = Field((), description="who uses it; put into each message")
+    mask: Names = Field((), description="columns whose values are never shown")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Dataset:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either a table (or path) or a query" + (", not both" if self.table else ""))
+        if self.time_column is None and not self.per_file:
+            raise ValueError(
+                "time_column is missing: it cuts the table into windows (a path with {start:%Y-%m-%d} in it needs none)"
+            )
+        _ = self.calendar
+        return self
+
+    @property
+    def per_file(self) -> bool:
+        """Its path holds the window: that file, whole, is the window."""
+        return self.table is not None and ("{start" in self.table or "{end" in self.table)
+
+    @property
+    def calendar(self) -> Calendar:
+        return Calendar(self.every, self.timezone, self.origin)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.table, self.query, self.time_column, self.timezone)

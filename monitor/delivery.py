@@ -1,0 +1,187 @@
+"""Sends what is written down; looks up, retries, gives up. The only place that talks to a channel.
+
+`deliver` does one unit of work and says whether to go again at once. Nothing is held across a send but the row's lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from alerts.base import (
+    CannotLookUp,
+    Channel,
+    ChannelBroken,
+    CredentialBroken,
+    DeliveryError,
+    Impossible,
+    NotSent,
+    RateLimited,
+    RootGone,
+    Unknown,
+)
+from alerts.message import Outgoing
+from alerts.telling import Delivery, harmless
+from monitor.config import Config
+from monitor.store import outbox
+from monitor.store.outbox import Claimed
+from monitor.store.store import Store
+
+log = logging.getLogger("datavigil.delivery")
+T = TypeVar("T")
+
+LONGEST_BACKOFF = 60.0
+PROBE_CHANNEL = timedelta(hours=1)
+PROBE_CREDENTIAL = timedelta(minutes=5)
+
+
+def drain(config: Config, store: Store, name: str, clock: Callable[[], datetime], most: int = 50) -> int:
+    """Send what a channel has waiting, oldest first; how many were sent or settled. A held channel sends nothing."""
+    done = 0
+    while done < most and name not in outbox.held(store, clock()) and deliver(config, store, name, clock):
+        done += 1
+    return done
+
+
+def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetime]) -> bool:
+    """Claim and send the next delivery of a channel; False where there is none."""
+    settings, began, now = config.daemon, time.monotonic(), clock()
+    claimed = outbox.claim(store, name, now, settings.lease)
+    if claimed is None:
+        return False
+    channel = config.channels.get(name)
+    if channel is None:
+        outbox.finish(store, claimed, state="dead", last_error="this channel is no longer in the config")
+        log.error("delivery key=%s channel=%s state=dead: the channel is no longer in the config", claimed.key, name)
+        return True
+    outgoing = _outgoing(claimed)
+    try:
+        reference, outgoing = _send_once(channel, claimed, outgoing, settings.send_timeout, settings.lease, began)
+    except DeliveryError as fault:
+        _failed(config, store, claimed, fault, clock())
+        return True
+    outbox.finish(store, claimed, state="sent", form=outgoing.form, provider_ref=reference, sent_at=clock(), unknown_since=None)
+    outbox.unblock(store, name)
+    log.info("delivery key=%s channel=%s state=sent attempts=%d", claimed.key, name, claimed.attempts)
+    return True
+
+
+def send_test(channel: Channel, name: str, now: datetime, timeout: timedelta) -> str | None:
+    """Send a harmless message at once, past the store; the channel's reference of it. Raises DeliveryError."""
+    outgoing = Outgoing("message", f"test:{name}:{now.isoformat()}", harmless(name, now))
+    return _within(timeout, lambda: channel.send(outgoing))
+
+
+def _send_once(
+    channel: Channel, claimed: Claimed, outgoing: Outgoing, timeout: timedelta, lease: timedelta, began: float
+) -> tuple[str | None, Outgoing]:
+    """The reference of the message, and what was sent: looked up first where an earlier try may have arrived."""
+    if claimed.unsure and outgoing.form != "edit":
+        try:
+            found = _within(timeout, lambda: channel.find(outgoing, claimed.first_attempt_at))
+        except CannotLookUp:
+            outgoing = replace(outgoing, message=outgoing.message.marked())
+        else:
+            if found is not None:
+                log.info("delivery key=%s channel=%s found by look-up, not sent again", claimed.key, claimed.channel)
+                return found, outgoing
+    # A send must end well within the lease, or somebody else may be sending the same.
+    if time.monotonic() - began > (lease - timeout).total_seconds():
+        raise NotSent("the lease is nearly over; left for the next try")
+    return _within(timeout, lambda: channel.send(outgoing)), outgoing
+
+
+def _outgoing(claimed: Claimed) -> Outgoing:
+    """A thread whose root never came, or is gone, starts anew with whatever comes next."""
+    form = "root" if claimed.form in {"edit", "line"} and claimed.root is None else claimed.form
+    return Outgoing(form, claimed.key, claimed.message, claimed.root, claimed.broadcast)
+
+
+def _within(timeout: timedelta, work: Callable[[], T]) -> T:
+    """`work` under a total deadline: a library's own timeout does not bound an answer that drips in byte by byte.
+
+    Raises Unknown at the deadline; the thread is left behind and ends with its connection.
+    """
+    box: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            box.put((work(), None))
+        except BaseException as fault:  # Whatever it is, it belongs to the caller.
+            box.put((None, fault))
+
+    threading.Thread(target=run, name="datavigil-send", daemon=True).start()
+    try:
+        value, fault = box.get(timeout=timeout.total_seconds())
+    except queue.Empty:
+        raise Unknown(f"no answer within {timeout.total_seconds():g} s") from None
+    if isinstance(fault, DeliveryError):
+        raise fault
+    if fault is not None:
+        # A channel promises DeliveryErrors only; its own fault must not stop the others' messages.
+        raise Unknown(f"{type(fault).__name__} in the channel") from fault
+    return value  # type: ignore[return-value]
+
+
+def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError, now: datetime) -> None:
+    """Write down how a try failed and when the next one is."""
+    reason = str(fault)
+    values: dict[str, Any] = {"last_error": reason}
+    if claimed.attempts == 1:
+        values["first_error"] = reason
+    if isinstance(fault, RateLimited):
+        until = now + timedelta(seconds=fault.after)
+        outbox.pause(store, claimed.channel, until)
+        values |= {"state": "waiting", "next_attempt_at": until, "attempts": claimed.attempts - 1}
+    elif isinstance(fault, Unknown):
+        values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
+    elif isinstance(fault, ChannelBroken | CredentialBroken):
+        values |= _broken(config, store, claimed, fault, now)
+    elif isinstance(fault, RootGone) and claimed.incident is not None:
+        outbox.forget_root(store, claimed.incident, claimed.channel)
+        values |= {"state": "waiting", "next_attempt_at": now}
+    elif isinstance(fault, Impossible):
+        values |= {"state": "dead"}
+    else:
+        # What was unsure stays so: this try did not arrive, an earlier one still may have.
+        state = "unknown" if claimed.unsure else "waiting"
+        values |= {"state": state, "next_attempt_at": now + timedelta(seconds=_backoff(claimed.attempts))}
+    outbox.finish(store, claimed, **values)
+    level = logging.ERROR if values["state"] == "dead" else logging.WARNING
+    log.log(level, "delivery key=%s channel=%s state=%s: %s", claimed.key, claimed.channel, values["state"], reason)
+
+
+def _patience(config: Config, claimed: Claimed) -> timedelta:
+    """Time for a late arrival to show up in the look-up; longer the more often it stayed unclear."""
+    doubled: int = 2 ** min(claimed.attempts - 1, 4)
+    return min(config.daemon.settle * doubled, timedelta(minutes=10))
+
+
+def _broken(
+    config: Config, store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime
+) -> dict[str, Any]:
+    """The channel is out of order: what it cannot take goes to its fallback; without one it waits for the channel."""
+    credential = isinstance(fault, CredentialBroken)
+    probe = now + (PROBE_CREDENTIAL if credential else PROBE_CHANNEL)
+    if outbox.block(store, claimed.channel, "credential" if credential else "channel", str(fault), now, probe):
+        log.error("channel %s takes nothing until it is mended: %s", claimed.channel, fault)
+    channel = config.channels[claimed.channel]
+    if channel.fallback is None or channel.fallback == claimed.channel:
+        return {"state": "waiting", "next_attempt_at": probe}
+    if claimed.form != "edit":
+        said = replace(claimed.message, why=f"{claimed.message.why}; {claimed.channel} is out of order")
+        copy = Delivery(f"{claimed.key}:via:{channel.fallback}", claimed.incident, channel.fallback, "message", said)
+        outbox.put(store, copy, now)
+    return {"state": "superseded"}
+
+
+def _backoff(attempts: int) -> float:
+    """1, 2, 4 ... 60 s, less a random part so that many do not come at once."""
+    return random.uniform(0.5, 1.0) * min(2.0 ** (attempts - 1), LONGEST_BACKOFF)  # noqa: S311 - no secret in it

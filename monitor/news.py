@@ -1,0 +1,103 @@
+"""From a measured window to what is told: the wiring between checks' results and alerts' pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from alerts.incident import Change, news
+from alerts.problem import Sighting
+from alerts.routing import About, first
+from alerts.telling import Delivery, Subject, deliveries
+from checks.result import Bounds, Family, Result, Severity, Status
+from checks.window import Window
+from monitor.config import Config
+from monitor.dataset import Dataset
+from monitor.job import Measured
+from monitor.store.ledger import Before, Decision
+from monitor.worker import MEASURE, REACHABLE
+
+UNJUDGED = " could not be judged"
+
+
+def subjects(dataset: Dataset) -> tuple[str, str]:
+    """Whose problems a window of this dataset can move: its own, and its source's."""
+    return dataset.name, f"source:{dataset.source}"
+
+
+def deciding(config: Config, dataset: Dataset, window: Window, measured: Measured, now: datetime) -> Callable[[Before], Decision]:
+    """The decision on a window's results as a function of what stood before; pure, so it may be made again."""
+    seen = sightings(dataset, window, measured, now)
+    asked = {dataset.name: {s.result.check for s in seen}} if measured.state == "done" else None
+
+    def decide(before: Before) -> Decision:
+        found = news(before.standing, seen, now, asked)
+        told: list[Delivery] = []
+        for change in found.changes:
+            told += _deliveries(config, dataset, window, measured, change, before, now)
+        return Decision(found, told)
+
+    return decide
+
+
+def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetime) -> list[Sighting]:
+    """What the problems get to see of a window.
+
+    An errored result moves only a problem of its own ("could not be judged"); a window that could not be measured moves
+    only the source's or the dataset's: no verdict is never a pass.
+    """
+    own, source = subjects(dataset)
+    out = [Sighting(own, r, window.start, window.end) for r in measured.results if r.status in {Status.PASSED, Status.FAILED}]
+    if measured.state != "errored":
+        out += [Sighting(own, _unjudged(r), window.start, window.end) for r in measured.results if r.status is not Status.SKIPPED]
+    failed = measured.results[0] if measured.state == "errored" else None
+    for subject, check in ((own, MEASURE), (source, REACHABLE)):
+        if failed is None or failed.check == check:
+            out.append(Sighting(subject, _access(check, failed), window.start if subject == own else now, now))
+    return out
+
+
+def _unjudged(result: Result) -> Result:
+    """An errored result as a failed one of its own check; any verdict as its opposite."""
+    check = result.check + UNJUDGED
+    if result.status is not Status.ERRORED:
+        return replace(result, check=check, status=Status.PASSED, severity=None)
+    # As weak as a learned finding: in short windows one hiccup is no news.
+    weak = Bounds(learned=True)
+    return replace(result, check=check, status=Status.FAILED, severity=Severity.WARNING, bounds=weak, score=None)
+
+
+def _access(check: str, failed: Result | None) -> Result:
+    if failed is None:
+        return Result(check, check, Family.SOURCE, Status.PASSED, "measured")
+    return replace(failed, status=Status.FAILED, severity=Severity.CRITICAL)
+
+
+def _deliveries(
+    config: Config, dataset: Dataset, window: Window, measured: Measured, change: Change, before: Before, now: datetime
+) -> list[Delivery]:
+    incident = change.incident
+    whole_source = incident.subject.startswith("source:")
+    about = About(incident.severity, None if whole_source else dataset.name, dataset.owner, dataset.tags)
+    route = first(config.routes, about)
+    if route is None:
+        return []
+    threads = {name: channel.threads for name, channel in config.channels.items()}
+    subject = _subject(dataset, window, measured, whole_source)
+    return deliveries(change, subject, route, threads, before.told.get(incident.id, frozenset()), now)
+
+
+def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool) -> Subject:
+    if whole_source:
+        return Subject(f"source {dataset.source}", timezone=dataset.timezone)
+    return Subject(
+        dataset.name,
+        dataset.owner,
+        dataset.tags,
+        dataset.runbook,
+        dataset.downstream,
+        dataset.timezone,
+        str(window),
+        measured.rows,
+    )

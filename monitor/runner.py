@@ -1,0 +1,221 @@
+"""One window, start to finish: the straight line.
+
+    tick(now)
+      for each window that is due       claimed in the ledger; somebody else has it -> next
+        measured and judged             in a worker process with a deadline (monitor/worker.py)
+      collect(now)
+        news                            problems and incidents after these results, pure (alerts/)
+        recorded                        profile + results + problems + incidents + deliveries: ONE transaction
+
+What is then written down is sent by monitor/delivery.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import TimeoutError as TooLate
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from checks.result import Family, Result, Status
+from checks.window import Window
+from monitor import news, worker
+from monitor.config import Config
+from monitor.dataset import Dataset, Fixed
+from monitor.job import Job, Measured
+from monitor.schedule import due
+from monitor.store import ledger
+from monitor.store.ledger import Claim, Decision
+from monitor.store.store import Store
+
+log = logging.getLogger("datavigil.window")
+
+AT_ONCE = 5
+"""Windows of one dataset that are caught up per tick."""
+LONGEST_RETRY = timedelta(minutes=30)
+
+
+class Workers(Protocol):
+    """A pool of worker processes that kills what passes its deadline."""
+
+    def schedule(self, function: Any, args: Sequence[Any], timeout: float) -> Future[Measured]: ...
+
+
+@dataclass(frozen=True)
+class Running:
+    """A window that a worker is at. `tells`: its results may open incidents and tell people."""
+
+    claim: Claim
+    dataset: Dataset
+    future: Future[Measured]
+    tells: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A window that is recorded; `decision` says what was told, None where the claim had passed to somebody else."""
+
+    dataset: Dataset
+    window: Window
+    measured: Measured
+    decision: Decision | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of `once --json`, see design."""
+        return {
+            "dataset": self.dataset.name,
+            "start": self.window.local_start.isoformat(),
+            "end": self.window.local_end.isoformat(),
+            "state": self.measured.state,
+            "rows": self.measured.rows,
+            "seconds": round(self.measured.seconds or 0.0, 3),
+            "results": [result.as_json() for result in self.measured.results],
+        }
+
+
+@dataclass
+class Runner:
+    """Starts windows and records them; knows what is running in this process."""
+
+    config: Config
+    store: Store
+    workers: Workers
+    running: dict[str, Running] = field(default_factory=dict)
+
+    def tick(self, now: datetime) -> None:
+        """Start every window that is due and for which there is room."""
+        for dataset, windows in self.due(now):
+            # Only the oldest: it is history for the next, also where another daemon is at it.
+            if self.room(dataset):
+                self.start(dataset, windows[0], now)
+
+    def due(
+        self, now: datetime, names: Collection[str] | None = None, anyway: bool = False
+    ) -> Iterator[tuple[Dataset, list[Window]]]:
+        """Each dataset with its windows to measure at `now`, oldest first: new ones, and those to try again.
+
+        `anyway`: also those whose next try is not due yet.
+        """
+        last_ends = ledger.last_ends(self.store)
+        again: dict[str, list[tuple[datetime, datetime]]] = {}
+        for name, start, end in ledger.unfinished(self.store, now, anyway):
+            again.setdefault(name, []).append((start, end))
+        for name, dataset in self.config.datasets.items():
+            if names is not None and name not in names:
+                continue
+            oldest = now - dataset.catchup
+            retries = [Window(s, e, dataset.timezone) for s, e in again.get(name, []) if oldest <= e <= now - dataset.delay]
+            new = due(dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup, AT_ONCE)
+            if retries or new:
+                yield dataset, sorted({*retries, *new})
+
+    def room(self, dataset: Dataset) -> bool:
+        """One window of a dataset at a time (each is history for the next), no more at once than its source allows."""
+        if dataset.name in self.running:
+            return False
+        same = sum(r.dataset.source == dataset.source for r in self.running.values())
+        limit = self.config.sources[dataset.source].concurrency
+        return same < limit and len(self.running) < 2 * self.config.daemon.workers
+
+    def start(self, dataset: Dataset, window: Window, now: datetime, tells: bool = True, again: bool = False) -> bool:
+        """Claim a window and hand it to a worker; False where it is somebody else's or finished."""
+        claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again)
+        if claim is None:
+            return False
+        history = ledger.history(self.store, dataset.name, window.start, worker.HISTORY)
+        job = Job(dataset, self.config.sources[dataset.source], window, now, history, self.reference(dataset))
+        future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
+        self.running[dataset.name] = Running(claim, dataset, future, tells)
+        return True
+
+    def reference(self, dataset: Dataset) -> list[tuple[datetime, datetime, bytes]] | None:
+        """The stored profiles of a fixed reference; None where the reference is part of the history."""
+        fixed = dataset.reference
+        if not isinstance(fixed, Fixed):
+            return None
+        calendar = dataset.calendar
+        first = calendar.holding(datetime(fixed.start.year, fixed.start.month, fixed.start.day, 12, tzinfo=UTC))
+        last = calendar.holding(datetime(fixed.end.year, fixed.end.month, fixed.end.day, 12, tzinfo=UTC))
+        return ledger.between(self.store, dataset.name, first.start, last.start)
+
+    def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
+        """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""
+        if patience and self.running:
+            wait_for([r.future for r in self.running.values()], timeout=patience, return_when=FIRST_COMPLETED)
+        finished = []
+        for name in [name for name, r in self.running.items() if r.future.done()]:
+            finished.append(self.finish(self.running[name], now))
+            # Only now: where the store fails, the measured window waits here for the next try.
+            del self.running[name]
+        return finished
+
+    def finish(self, run: Running, now: datetime) -> Finished:
+        """The news of one measured window, recorded with it in one transaction."""
+        claim, dataset = run.claim, run.dataset
+        measured = outcome(run.future, dataset)
+        decide = news.deciding(self.config, dataset, claim.window, measured, now) if run.tells else None
+        retry_at = now + min(timedelta(minutes=2 ** min(claim.attempts - 1, 10)), LONGEST_RETRY)
+        decision = ledger.record(
+            self.store,
+            claim,
+            measured,
+            now,
+            news.subjects(dataset),
+            decide,
+            retry_at if measured.state == "errored" else None,
+        )
+        finished = Finished(dataset, claim.window, measured, decision)
+        log_window(finished)
+        return finished
+
+    def keep(self) -> None:
+        """Renew the claims of what is running."""
+        ledger.renew(self.store, [r.claim for r in self.running.values()], self.config.daemon.lease)
+
+    def give_back(self) -> None:
+        """At shutdown: what is still running is somebody else's to do."""
+        ledger.give_back(self.store, [r.claim for r in self.running.values()])
+        self.running.clear()
+
+
+def outcome(future: Future[Measured], dataset: Dataset) -> Measured:
+    """What a worker came to; a worker that was killed, or died, is an errored window."""
+    try:
+        return future.result()
+    except TooLate:
+        reason = (
+            f"it took longer than {dataset.timeout.total_seconds():g} s and was ended; raise timeout, or make the window smaller"
+        )
+    except Exception as fault:  # Out of memory, a crash in a driver: the window's fault, never the daemon's.
+        reason = f"the worker process died ({type(fault).__name__}: {fault})".replace("\n", " ")
+    result = Result(worker.MEASURE, worker.MEASURE, Family.SOURCE, Status.ERRORED, reason)
+    return Measured("errored", [result], error=reason)
+
+
+def log_window(finished: Finished) -> None:
+    """One line per window."""
+    measured, decision = finished.measured, finished.decision
+    counted = Counter(str(result.status) for result in measured.results)
+    verdicts = " ".join(f"{status}={counted.get(status, 0)}" for status in ("passed", "failed", "skipped", "errored"))
+    told = ""
+    if decision is None:
+        told = " lost=claim"
+    elif decision.news.changes:
+        told = " news=" + ",".join(f"{c.incident.name}:{c.happened}" for c in decision.news.changes)
+    rows = "-" if measured.rows is None else measured.rows
+    log.info(
+        "window dataset=%s start=%s state=%s rows=%s seconds=%.2f %s%s%s",
+        finished.dataset.name,
+        finished.window.local_start.isoformat(),
+        measured.state,
+        rows,
+        measured.seconds or 0.0,
+        verdicts,
+        told,
+        f' error="{measured.error}"' if measured.error else "",
+    )

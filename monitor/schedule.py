@@ -1,0 +1,96 @@
+"""Which windows are due: arithmetic only. `now` is an argument; nothing here knows a clock or a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from checks.window import Window
+
+DAY = timedelta(days=1)
+A_MONDAY = date(1970, 1, 5)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The windows of a dataset: all time cut into stretches of `every`, aligned to local midnight.
+
+    Whole days are counted on the calendar from `origin` (default: a Monday), so a day may last 23 or 25 hours.
+    Shorter lengths divide each local day, counted in real hours from its midnight, and the day's last window ends at the
+    next midnight.
+    Raises ValueError for lengths that fit neither.
+    """
+
+    every: timedelta
+    timezone: str = "UTC"
+    origin: date = A_MONDAY
+
+    def __post_init__(self) -> None:
+        if self.every < timedelta(minutes=1):
+            raise ValueError("windows must last at least 1m")
+        if self.every % DAY and DAY % self.every:
+            raise ValueError("windows must divide a day evenly (such as 15m, 1h, 6h) or last whole days or weeks")
+
+    def holding(self, instant: datetime) -> Window:
+        """The window that `instant` (aware) lies in."""
+        local = instant.astimezone(ZoneInfo(self.timezone)).date()
+        # A zone's midnight may not exist or come twice: ask the neighbours too.
+        for day in (local, local + DAY, local - DAY):
+            first = self._first_day(day)
+            start, end = self._midnight(first), self._midnight(first + self._days * DAY)
+            if start <= instant < end:
+                return self._part(start, end, instant)
+        raise AssertionError(f"no window holds {instant}")
+
+    def next(self, window: Window) -> Window:
+        return self.holding(window.end)
+
+    def previous(self, window: Window) -> Window:
+        return self.holding(window.start - timedelta(microseconds=1))
+
+    def closed(self, after: datetime | None, until: datetime, most: int | None = None) -> Iterator[Window]:
+        """Windows that start at or after `after` and end at or before `until`, oldest first; without `after` only the last one."""
+        if after is None:
+            last = self.previous(self.holding(until))
+            yield self.holding(until) if self.holding(until).end <= until else last
+            return
+        window = self.holding(after)
+        if window.start < after:
+            window = self.next(window)
+        count = 0
+        while window.end <= until and (most is None or count < most):
+            yield window
+            window, count = self.next(window), count + 1
+
+    @property
+    def _days(self) -> int:
+        return max(self.every // DAY, 1)
+
+    def _first_day(self, day: date) -> date:
+        return day - timedelta(days=(day - self.origin).days % self._days)
+
+    def _midnight(self, day: date) -> datetime:
+        """The first instant of a local day. In a gap at midnight fold=0 gives the instant of the jump."""
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.timezone)).astimezone(UTC)
+
+    def _part(self, start: datetime, end: datetime, instant: datetime) -> Window:
+        if self.every >= DAY:
+            return Window(start, end, self.timezone)
+        begin = start + (instant - start) // self.every * self.every
+        return Window(begin, min(begin + self.every, end), self.timezone)
+
+
+def due(
+    calendar: Calendar, last_end: datetime | None, now: datetime, delay: timedelta, catchup: timedelta, most: int
+) -> list[Window]:
+    """The windows to measure now, oldest first: those that closed at least `delay` ago and come after the last one measured.
+
+    A dataset that was never measured starts with its last closed window. After downtime at most `most` at once, none older
+    than `catchup`.
+    """
+    until = now - delay
+    if last_end is None:
+        return list(calendar.closed(None, until))
+    return list(calendar.closed(max(last_end, until - catchup), until, most))

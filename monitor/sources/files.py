@@ -1,0 +1,57 @@
+"""Parquet, CSV and JSON files by path or glob: always there, without a url."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, SecretStr
+
+from checks.window import Window
+from monitor.sources import layout, paths
+from monitor.sources.base import Place
+from monitor.sources.duckdb import DuckDB
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import ibis.expr.types as ir
+    from ibis.backends.sql import SQLBackend
+
+
+class Files(DuckDB):
+    """Files on disk, read by an embedded DuckDB: `table = "landing/*.parquet"`, filtered by the time column; or a path that
+    holds the window, `table = "landing/{start:%Y-%m-%d}.parquet"`: the window is that file (or glob), whole. A query names files
+    in quotes: `select * from 'landing/*.csv' where not test`.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("files",)
+
+    url: SecretStr = Field(SecretStr(""), description="not needed: paths are relative to where datavigil runs")
+
+    @classmethod
+    def answers_to(cls, scheme: str) -> int:
+        return 100 if scheme == "" else super().answers_to(scheme)
+
+    def _file(self) -> str | None:
+        return None
+
+    def window(self, connection: SQLBackend, place: Place, window: Window) -> ir.Table:
+        if place.table is None or not paths.has_fields(place.table):
+            return super().window(connection, place, window)
+        files = paths.of_window(place.table, window, place.timezone)
+        with self.speaking(place):
+            return self.kept(connection, self._read(connection, files))
+
+    def newest(self, connection: SQLBackend, place: Place, before: datetime) -> float | None:
+        if place.table is None or not paths.has_fields(place.table):
+            return super().newest(connection, place, before)
+        return None
+
+    def table(self, connection: SQLBackend, name: str) -> ir.Table:
+        return self._read(connection, paths.always(name))
+
+    def _read(self, connection: SQLBackend, files: list[str]) -> ir.Table:
+        def run(sql: str) -> list[tuple[Any, ...]]:
+            return self.run(connection, sql)
+
+        return self.selected(connection, layout.select(files, run))

@@ -1,0 +1,1 @@
+"""What is kept: the ledger of windows, profiles, results, problems, incidents, deliveries."""

@@ -1,0 +1,226 @@
+"""Deliveries as rows: claimed with a lease and a token, sent outside of any transaction, finished by token."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
+
+from alerts.message import Message
+from alerts.telling import Delivery, Form
+from monitor.store import ledger
+from monitor.store.store import Store
+from monitor.store.tables import channels, deliveries
+
+OVER = ("sent", "dead", "expired", "superseded")
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that is ours to send until the lease ends.
+
+    `unsure`: an earlier try may have arrived, so look it up before sending. `root` is the reference of the thread's root.
+    """
+
+    id: int
+    token: str
+    key: str
+    incident: int | None
+    channel: str
+    form: Form
+    broadcast: bool
+    message: Message
+    attempts: int
+    unsure: bool
+    first_attempt_at: datetime
+    root: str | None
+    lease_until: datetime
+
+
+def put(store: Store, delivery: Delivery, now: datetime) -> None:
+    """Write down a delivery that belongs to no window (a notice); the same key again is a no-op."""
+    store.attempt(lambda connection: ledger._write_delivery(connection, delivery, now))
+
+
+def waiting_channels(store: Store, now: datetime) -> list[str]:
+    """Channels that have something to send now."""
+    query = select(deliveries.c.channel).where(_due(now)).distinct()
+    with store.reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claimed | None:
+    """The next delivery of a channel, taken; None where there is nothing to do.
+
+    In order per incident: a row waits for the earlier ones. An edit that a later one overtakes is superseded, what is too old has
+    expired. A row whose lease ran out was being sent by somebody who died: it may have arrived.
+    """
+    token = secrets.token_hex(16)
+
+    def work(connection: Connection) -> Claimed | None:
+        clock = store.clock(connection)
+        _expire(connection, channel, now)
+        earlier = deliveries.alias()
+        later = deliveries.alias()
+        same = and_(earlier.c.incident == deliveries.c.incident, earlier.c.channel == deliveries.c.channel)
+        blocked = exists().where(same, earlier.c.id < deliveries.c.id, earlier.c.state.not_in(OVER))
+        overtaken = exists().where(
+            later.c.incident == deliveries.c.incident,
+            later.c.channel == deliveries.c.channel,
+            later.c.form == "edit",
+            later.c.id > deliveries.c.id,
+        )
+        waiting = (deliveries.c.state.in_(("pending", "waiting")), deliveries.c.form == "edit", overtaken)
+        connection.execute(update(deliveries).where(deliveries.c.channel == channel, *waiting).values(state="superseded"))
+        row = connection.execute(
+            select(deliveries)
+            .where(deliveries.c.channel == channel, _due(now, clock), ~blocked)
+            .order_by(deliveries.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if row is None:
+            return None
+        unsure = row.state in {"sending", "unknown"}
+        taken = {
+            "state": "sending",
+            "lease_token": token,
+            "lease_until": clock + lease,
+            "attempts": row.attempts + 1,
+            "first_attempt_at": row.first_attempt_at or now,
+        }
+        connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(**taken))
+        return Claimed(
+            row.id,
+            token,
+            row.key,
+            row.incident,
+            channel,
+            row.form,
+            row.broadcast,
+            Message.from_json(json.loads(row.payload)),
+            row.attempts + 1,
+            unsure,
+            row.first_attempt_at or now,
+            _root(connection, row.incident, channel, row.id),
+            clock + lease,
+        )
+
+    return store.attempt(work)
+
+
+def finish(store: Store, claimed: Claimed, **values: Any) -> bool:
+    """Write how a try ended; False, and nothing is written, where the lease passed to somebody else."""
+    with store.begin() as connection:
+        written = connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id == claimed.id, deliveries.c.lease_token == claimed.token)
+            .values(lease_token=None, lease_until=None, **values)
+        )
+        return bool(written.rowcount)
+
+
+def forget_root(store: Store, incident: int, channel: str) -> None:
+    """The thread's root is gone: what comes next starts a new one."""
+    roots = (deliveries.c.incident == incident, deliveries.c.channel == channel, deliveries.c.form == "root")
+    with store.begin() as connection:
+        connection.execute(update(deliveries).where(*roots).values(provider_ref=None))
+
+
+def pause(store: Store, channel: str, until: datetime) -> None:
+    """The channel asked for a pause: nothing goes there before `until`."""
+    _set_channel(store, channel, paused_until=until)
+
+
+def block(store: Store, channel: str, kind: str, reason: str, now: datetime, probe_at: datetime) -> bool:
+    """The channel takes nothing until it is mended; True the first time. It is tried again at `probe_at`."""
+    with store.reading() as connection:
+        was = connection.execute(select(channels.c.blocked_since).where(channels.c.name == channel)).scalar()
+    _set_channel(store, channel, blocked_since=was or now, blocked_kind=kind, reason=reason, probe_at=probe_at)
+    return was is None
+
+
+def unblock(store: Store, channel: str) -> None:
+    """The channel works (again)."""
+    _set_channel(store, channel, blocked_since=None, blocked_kind=None, reason=None, probe_at=None, paused_until=None)
+
+
+def held(store: Store, now: datetime) -> dict[str, Any]:
+    """Channel -> row of those that are paused or blocked and not to be tried now."""
+    with store.reading() as connection:
+        rows = connection.execute(select(channels)).all()
+    return {
+        row.name: row
+        for row in rows
+        if (row.paused_until and row.paused_until > now) or (row.blocked_since and row.probe_at and row.probe_at > now)
+    }
+
+
+def _set_channel(store: Store, channel: str, **values: Any) -> None:
+    def work(connection: Connection) -> None:
+        changed = connection.execute(update(channels).where(channels.c.name == channel).values(**values))
+        if not changed.rowcount:
+            connection.execute(channels.insert().values(name=channel, **values))
+
+    store.attempt(work)
+
+
+def _due(now: datetime, clock: datetime | None = None) -> Any:
+    """Rows to send: their time has come, and nobody is at them (the lease ran out)."""
+    row = deliveries.c
+    ready = and_(
+        row.state.in_(("pending", "waiting", "unknown")),
+        or_(row.not_before.is_(None), row.not_before <= now),
+        or_(row.next_attempt_at.is_(None), row.next_attempt_at <= now),
+    )
+    left = and_(row.state == "sending", row.lease_until <= (clock or now))
+    return or_(ready, left)
+
+
+def _expire(connection: Connection, channel: str, now: datetime) -> None:
+    """Too old to be worth sending; never one that may be on its way."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.channel == channel,
+            deliveries.c.state.in_(("pending", "waiting")),
+            deliveries.c.expires_at <= now,
+        )
+        .values(state="expired")
+    )
+
+
+def _root(connection: Connection, incident: int | None, channel: str, before: int) -> str | None:
+    """The reference of the newest message that can carry the incident's thread."""
+    if incident is None:
+        return None
+    query = (
+        select(deliveries.c.provider_ref)
+        .where(
+            deliveries.c.incident == incident,
+            deliveries.c.channel == channel,
+            deliveries.c.id < before,
+            deliveries.c.state == "sent",
+            deliveries.c.form.in_(("root", "message")),
+            deliveries.c.provider_ref.is_not(None),
+        )
+        .order_by(deliveries.c.form == "message", deliveries.c.id)
+        .limit(1)
+    )
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
+def unsent(store: Store) -> dict[str, int]:
+    """Channel -> how many deliveries are not over."""
+    query = (
+        select(deliveries.c.channel, func.count().label("rows"))
+        .where(deliveries.c.state.not_in(OVER))
+        .group_by(deliveries.c.channel)
+    )
+    with store.reading() as connection:
+        return {row.channel: row.rows for row in connection.execute(query)}

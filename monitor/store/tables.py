@@ -1,0 +1,260 @@
+"""The store's tables, as SQLAlchemy Core. Times are aware and in UTC; texts that key a row are '' where there is none, never NULL.
+
+Migrations in `migrations/` make them; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, kept in UTC. SQLite knows no zones, so there it is kept without and read back as UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone must not reach the store")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("lane", String(32), nullable=False, server_default="live"),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("rows", BigInteger),
+    Column("seconds", Float),
+    Column("error", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", UtcTime),
+    Column("lease_owner", String(255)),
+    Column("lease_token", String(64)),
+    Column("lease_until", UtcTime),
+    Column("told", Boolean, nullable=False, server_default=text("true")),
+    Column("finished_at", UtcTime),
+    UniqueConstraint("dataset", "lane", "start"),
+    Index(None, "dataset", "end"),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("lane", String(32), nullable=False, server_default="live"),
+    Column("start", UtcTime, nullable=False),
+    Column("end", UtcTime, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("dataset", "lane", "start"),
+)
+
+references = Table(
+    "references",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("start", UtcTime),
+    Column("end", UtcTime),
+    Column("rows", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("author", String(255)),
+    Column("note", Text),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("dataset", "version"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("check", String(512), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("family", String(16), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("window_start", UtcTime, nullable=False),
+    Column("window_end", UtcTime, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("value", Float),
+    Column("at_least", Float),
+    Column("at_most", Float),
+    Column("learned", Boolean, nullable=False, server_default=text("false")),
+    Column("score", Float),
+    Column("severity", String(16)),
+    Column("message", Text, nullable=False),
+    Column("details", Text),
+    Column("reference_version", Integer),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("dataset", "check", "column", "segment", "window_start", "window_end"),
+    Index(None, "dataset", "window_start"),
+    Index(None, "window_end"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", String(255), nullable=False),
+    Column("family", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("resolved_at", UtcTime),
+    Column("revision", Integer, nullable=False),
+    Column("reopened", Integer, nullable=False, server_default="0"),
+    Column("acked_by", String(255)),
+    Column("acked_at", UtcTime),
+    Column("title", Text, nullable=False, server_default=""),
+)
+Index(
+    "uq_incidents_open",
+    incidents.c.subject,
+    incidents.c.family,
+    unique=True,
+    sqlite_where=incidents.c.resolved_at.is_(None),
+    postgresql_where=incidents.c.resolved_at.is_(None),
+)
+
+problems = Table(
+    "problems",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("subject", String(255), nullable=False, index=True),
+    Column("check", String(512), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("family", String(16), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("state", String(16), nullable=False),
+    Column("since", UtcTime),
+    Column("outcomes", String(64), nullable=False, server_default=""),
+    Column("last_end", UtcTime),
+    Column("severity", String(16)),
+    Column("value", Float),
+    Column("at_least", Float),
+    Column("at_most", Float),
+    Column("score", Float),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("incident", Id, ForeignKey("incidents.id")),
+    Column("inhibited_by", Id),
+    Column("silence", Id),
+    Column("flapping_since", UtcTime),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, ForeignKey("incidents.id"), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("happened", String(32), nullable=False),
+    Column("actor", String(255)),
+    Column("text", Text, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("key", String(255), nullable=False, unique=True),
+    Column("incident", Id, ForeignKey("incidents.id")),
+    Column("channel", String(255), nullable=False),
+    Column("form", String(16), nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("broadcast", Boolean, nullable=False, server_default=text("false")),
+    Column("payload", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("not_before", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("state", String(16), nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", UtcTime),
+    Column("lease_token", String(64)),
+    Column("lease_until", UtcTime),
+    Column("first_attempt_at", UtcTime),
+    Column("unknown_since", UtcTime),
+    Column("first_error", Text),
+    Column("last_error", Text),
+    Column("provider_ref", Text),
+    Column("sent_at", UtcTime),
+    Index(None, "channel", "state"),
+    Index(None, "incident", "channel"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", String(255)),
+    Column("family", String(16)),
+    Column("check", String(512)),
+    Column("author", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("blocked_since", UtcTime),
+    Column("blocked_kind", String(32)),
+    Column("reason", Text),
+    Column("paused_until", UtcTime),
+    Column("probe_at", UtcTime),
+)

