@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from alerts.problem import Move, Problem, Sighting, advance, closed
+from alerts.problem import Move, Problem, Sighting, State, advance, closed
 from checks.result import Family, Severity, Status
 
 
@@ -71,22 +71,28 @@ class Standing:
 
 
 def news(standing: Standing, sightings: Iterable[Sighting], now: datetime, asked: dict[str, set[str]] | None = None) -> News:
-    """Problems and incidents after these sightings.
+    """Problems and incidents after the sightings of one window; of two of the same problem the worse counts.
 
     `asked` names the checks that were judged per subject: a lasting problem of a check that is asked no longer is closed
     with that reason (a removed check must not stay open for ever). None: nothing is known about that.
     """
     known = {p.fingerprint: p for p in standing.problems}
     moves: list[Moved] = []
-    for sighting in _with_implied(list(sightings), standing.problems):
+    seen: set[str] = set()
+    for sighting in sorted(_with_implied(list(sightings), standing.problems), key=_badness, reverse=True):
+        if sighting.fingerprint in seen or sighting.result.status not in {Status.PASSED, Status.FAILED}:
+            continue
+        seen.add(sighting.fingerprint)
         before = known.get(sighting.fingerprint)
         after, move = advance(before, sighting)
         if after is not None and after != before:
             moves.append(Moved(before, after, move))
     for problem in known.values():
         checks = (asked or {}).get(problem.subject)
-        if problem.lasting and checks is not None and problem.check not in checks:
-            moves.append(Moved(problem, closed(problem), Move.RESOLVED, "no longer checked"))
+        if problem.state is not State.OK and checks is not None and problem.check not in checks:
+            # What it was must not count against it if the check comes back.
+            after = replace(closed(problem), outcomes="")
+            moves.append(Moved(problem, after, Move.RESOLVED if problem.lasting else None, "no longer checked"))
     stored = {m.after.fingerprint: m.after for m in moves}
     changes: list[Change] = []
     next_id = standing.next_id
@@ -107,6 +113,11 @@ def news(standing: Standing, sightings: Iterable[Sighting], now: datetime, asked
             members = _members({**known, **stored}, incident.id)
             changes.append(_changed(incident, happened, members, [m for m in here if m.move is Move.RESOLVED], now))
     return News(tuple(stored.values()), tuple(changes))
+
+
+def _badness(sighting: Sighting) -> int:
+    severity = sighting.result.severity or Severity.WARNING
+    return severity.rank if sighting.result.status is Status.FAILED else 0
 
 
 def _with_implied(sightings: list[Sighting], problems: Sequence[Problem]) -> list[Sighting]:

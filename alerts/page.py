@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 RED, AMBER, GREEN, GREY = "#b3261e", "#a15c00", "#1b6e3c", "#44546a"
-LONGEST_TEXT, LONGEST_CODE = 600, 6000
-"""Characters per part; with 50 findings the page stays below the 90 kB at which Gmail would clip it."""
+MOST = 90_000
+"""Bytes of a page; Gmail clips near 102 kB."""
+ROOMS = ((50, 600, 6000), (25, 300, 3000), (10, 120, 1500))
+"""Findings, characters of a text, characters of code: the first that fits is taken, and the last always does."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +30,30 @@ class Row:
 
 
 def as_html(message: Message) -> str:
-    """A whole page, everything from data escaped by the template."""
-    findings, more = shown(message)
+    """A whole page of at most 90 kB, everything from data escaped by the template."""
+    pages = (_page(message, *room) for room in ROOMS)
+    return next((page for page in pages if len(page.encode()) <= MOST), _page(message, *ROOMS[-1]))
+
+
+def _page(message: Message, most: int, longest: int, code: int) -> str:
+    findings, more = shown(message, most)
     return _template().render(
         title=clean(message.title, 200),
         verdict=verdict(message),
         colour=_colour(message.severity, message.state == "resolved", message.state == "info"),
-        note=clean(news(message), LONGEST_TEXT),
-        text=clean(message.text, LONGEST_TEXT) if not findings and message.text != message.title else "",
-        findings=[_row(f) for f in findings],
+        note=clean(news(message), longest),
+        text=clean(message.text, longest) if not findings and message.text != message.title else "",
+        findings=[_row(f, longest) for f in findings],
         more=more,
-        facts=[(clean(f.label, 60), clean(fact_text(f), LONGEST_TEXT)) for f in message.facts[:30]],
-        todo=[clean(step, LONGEST_TEXT) for step in message.todo[:20]],
-        code=clean(message.code or "", LONGEST_CODE, breaks=True).strip("\n"),
+        facts=[(clean(f.label, 60), clean(fact_text(f), longest)) for f in message.facts[:30]],
+        todo=[clean(step, longest) for step in message.todo[:20]],
+        code=clean(message.code or "", code, breaks=True).strip("\n"),
         footer=footer(message),
     )
 
 
-def _row(finding: Finding) -> Row:
-    return Row(_colour(finding.severity, finding.resolved), mark(finding), clean(finding.text, LONGEST_TEXT))
+def _row(finding: Finding, longest: int) -> Row:
+    return Row(_colour(finding.severity, finding.resolved), mark(finding), clean(finding.text, longest))
 
 
 def _colour(severity: Severity | None, resolved: bool, info: bool = False) -> str:

@@ -73,7 +73,7 @@ def shown(message: Message, most: int = MOST_FINDINGS) -> tuple[list[Finding], i
 def footer(message: Message) -> str:
     """`INC-12 · why · when`, and that it may be a repeat."""
     repeat = "may repeat: an earlier try could not be confirmed" if message.may_repeat else ""
-    return " · ".join(p for p in (clean(message.incident), clean(message.why), moment(message.at), repeat) if p)
+    return " · ".join(p for p in (clean(message.incident, 100), clean(message.why, 400), moment(message.at), repeat) if p)
 
 
 def mark(finding: Finding) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from checks.result import Severity
 
@@ -41,7 +41,9 @@ class Quiet:
         else:
             inside = clock >= self.start or clock < self.end
             day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
-        return datetime.combine(day, self.end, zone).astimezone(now.tzinfo) if inside else None
+        end = datetime.combine(day, self.end, zone).astimezone(now.tzinfo)
+        # In the hour that comes twice the end may have been before: quiet once is enough.
+        return end if inside and end > now else None
 
 
 def _quiet(text: Any) -> Quiet:
@@ -63,7 +65,16 @@ def _many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'{name!r} is no time zone; write one such as "Europe/Berlin" or "UTC"') from None
+    return name
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
+Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Route(BaseModel):
@@ -79,7 +90,7 @@ class Route(BaseModel):
     quiet: Annotated[Quiet, BeforeValidator(_quiet)] | None = Field(
         None, description="warnings wait for the end of these hours: 22:00-08:00"
     )
-    timezone: str | None = Field(None, description="of the quiet hours; default: the summary's, else UTC")
+    timezone: Zone | None = Field(None, description="of the quiet hours; default: the summary's, else UTC")
 
     def takes(self, about: About) -> bool:
         name = about.dataset
@@ -89,6 +100,11 @@ class Route(BaseModel):
             and (self.owner is None or about.owner in self.owner)
             and (self.tag is None or any(t in self.tag for t in about.tags))
         )
+
+    @property
+    def takes_all(self) -> bool:
+        """It has no condition."""
+        return self.severity is None and self.dataset is None and self.owner is None and self.tag is None
 
     @property
     def words(self) -> str:

@@ -33,7 +33,7 @@ PAUSE, LONGEST_PAUSE = 30.0, 600.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: HTTP status, headers (names in lower case), body."""
+    """What came back: HTTP status, headers (names in lower case), body (possibly cut short: only its form can tell)."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,10 +83,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float, what
 def _open(opener: urllib.request.OpenerDirector, request: urllib.request.Request, timeout: float) -> Answer:
     try:
         with opener.open(request, timeout=timeout) as response:
-            return Answer(response.status, _headers(response.headers), response.read(LONGEST_ANSWER))
+            return Answer(response.status, _headers(response.headers), _body(response))
     except urllib.error.HTTPError as refused:
         with refused:
-            return Answer(refused.code, _headers(refused.headers), refused.read(LONGEST_ANSWER))
+            return Answer(refused.code, _headers(refused.headers), _body(refused))
+
+
+def _body(response: http.client.HTTPResponse | urllib.error.HTTPError) -> bytes:
+    """Empty where it does not arrive: the status has, and only who asked knows whether that is enough."""
+    try:
+        return response.read(LONGEST_ANSWER)
+    except (OSError, ValueError, http.client.HTTPException):
+        return b""
 
 
 def _headers(received: email.message.Message) -> dict[str, str]:

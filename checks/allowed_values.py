@@ -12,7 +12,7 @@ from checks.base import CannotJudge, Check, NothingToJudge, Past, Table, View, c
 from checks.profile import Answers, Counts
 from checks.question import Categories, Question, Scalar, Schema, column_kind
 from checks.result import Family, Result
-from checks.wording import of_rows, quoted
+from checks.wording import amount, of_rows, quoted
 
 
 class AllowedValues(Check):
@@ -65,15 +65,15 @@ class AllowedValues(Check):
         if value is None:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
         allowed = {_as_counted(v) for v in self.values or ()}
-        return self.verdict(view, value, self.past_values(view), extra=self._worst(view.answers, allowed) if value else "")
+        return self.verdict(view, value, self.past_values(view), extra=self._worst(view, allowed) if value else "")
 
-    def _worst(self, answers: Answers, allowed: set[str]) -> str:
+    def _worst(self, view: View, allowed: set[str]) -> str:
         try:
-            seen = counts(answers, self.column).counts
+            seen = counts(view.answers, self.column).counts
         except CannotJudge:
             return ""
         odd = sorted((v for v in seen if v not in allowed), key=lambda v: -seen[v])[: self.named]
-        return f"; {quoted(odd)}" if odd else ""
+        return f"; {quoted(odd)}" if odd and self.column not in view.masked else ""
 
     def _unseen(self, view: View) -> Result:
         now = counts(view.answers, self.column)
@@ -84,7 +84,8 @@ class AllowedValues(Check):
         # Past the cap the values are not named; with a short list of known ones, what is not named is not known.
         unseen = sum(new.values()) + now.other
         worst = sorted(new, key=lambda v: -new[v])[: self.named]
-        extra = f"; never seen before: {quoted(worst)} in {of_rows(unseen, now.total)}" if new else ""
+        named = quoted(worst) if self.column not in view.masked else f"{amount(len(new), 'rows')} values"
+        extra = f"; never seen before: {named} in {of_rows(unseen, now.total)}" if new else ""
         return self.verdict(view, unseen / now.total, past, extra=extra)
 
     def _known(self, history: Sequence[Past]) -> tuple[set[str], list[learned.Point]]:

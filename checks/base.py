@@ -123,10 +123,6 @@ class Check(BaseModel):
         """The measured number from the answers of a window with this many rows; None: there is none (no rows, all missing)."""
         raise NotImplementedError
 
-    def least(self, view: View) -> float:
-        """The smallest change worth telling, in the number's own unit; only learned bounds know it."""
-        return 0.0
-
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         """The checks of this kind that every table gets unasked, all with learned bounds."""
@@ -185,9 +181,11 @@ class Check(BaseModel):
         past: Sequence[learned.Point],
         column: str | None = None,
         extra: str = "",
+        least: float = 0.0,
     ) -> Result:
         """`value` against the user's bounds, or against what the past says is usual.
 
+        `least` is the smallest change worth telling, in the value's own unit; given bounds are used as they are.
         The severity of a failure is the user's, else warning for given bounds and by score for learned ones.
         """
         column = column or self._column
@@ -196,7 +194,7 @@ class Check(BaseModel):
             score = bounds.score(value, learned.noise(self.scale, view.rows))
             severity, details = self.severity or Severity.WARNING, None
         else:
-            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, self.least(view))
+            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, least)
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from checks.profile import Counts, Histogram
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 BINS = 10
 """Parts of the reference for the distances that need few bins: tenths, as usual for PSI (Siddiqi 2006)."""
 FEW = 20
@@ -52,6 +54,8 @@ def aligned(answers: Sequence[Histogram] | Sequence[Counts]) -> list[Masses]:
 
 
 def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
+    import numpy as np
+
     moved = [h.on(histograms[0].grid) for h in histograms]
     place = {bucket: i for i, bucket in enumerate(sorted({b for h in moved for b in h.buckets}))}
     masses = []
@@ -65,6 +69,8 @@ def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
 
 
 def _by_value(counts: Sequence[Counts]) -> list[Masses]:
+    import numpy as np
+
     named = {v for c in counts for v in c.counts}
     for c in counts:
         if c.other:
@@ -83,18 +89,24 @@ def _by_value(counts: Sequence[Counts]) -> list[Masses]:
 
 def pooled(masses: Sequence[Masses]) -> Masses:
     """Aligned masses as one; at least one must be given."""
+    import numpy as np
+
     sums = [m.sums for m in masses if m.sums is not None]
     return Masses(np.sum([m.rows for m in masses], axis=0), np.sum(sums, axis=0) if sums else None, masses[0].places)
 
 
 def psi(current: Masses, reference: Masses) -> float:
     """Population stability index, at least 0, at most about 18: sum of (p - q) ln(p / q). Siddiqi (2006)."""
+    import numpy as np
+
     p, q = (np.maximum(shares, LEAST_SHARE) for shares in _shares(current, reference))
     return float(((p - q) * np.log(p / q)).sum())
 
 
 def jensen_shannon(current: Masses, reference: Masses) -> float:
     """Jensen-Shannon distance in nats, 0 to 0.833: the root of the divergence. Lin (1991), Endres and Schindelin (2003)."""
+    import numpy as np
+
     p, q = _shares(current, reference)
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,24 +116,32 @@ def jensen_shannon(current: Masses, reference: Masses) -> float:
 
 def total_variation(current: Masses, reference: Masses) -> float:
     """Total variation distance, 0 to 1: the share of rows that would have to change."""
+    import numpy as np
+
     p, q = _shares(current, reference)
     return min(float(np.abs(p - q).sum()) / 2, 1.0)
 
 
 def hellinger(current: Masses, reference: Masses) -> float:
     """Hellinger distance, 0 to 1. Hellinger (1909)."""
+    import numpy as np
+
     p, q = _shares(current, reference)
     return math.sqrt(max(float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum()) / 2, 0.0))
 
 
 def kolmogorov_smirnov(current: Masses, reference: Masses) -> float:
     """The Kolmogorov-Smirnov statistic, 0 to 1: the largest gap between the two cumulative distributions (not its p-value)."""
+    import numpy as np
+
     gap = np.cumsum(current.rows) / current.total - np.cumsum(reference.rows) / reference.total
     return min(float(np.abs(gap).max()), 1.0)
 
 
 def wasserstein(current: Masses, reference: Masses) -> float:
     """Wasserstein distance of order one, in the column's own unit: how far a row has to be moved on average."""
+    import numpy as np
+
     values, p, q = _points(current, reference)
     order = np.argsort(values, kind="stable")
     gap = np.cumsum((p - q)[order])[:-1]
@@ -155,6 +175,8 @@ def noise(method: str, current: Masses, reference: Masses) -> float:
     First order in 1/n + 1/m: chi-square for PSI, Jensen-Shannon and Hellinger (Yurdakul 2018, Lin 1991), the mean of
     Kolmogorov's distribution, the half-normal mean of each bin's gap for total variation and of each step's for Wasserstein.
     """
+    import numpy as np
+
     chance = 1 / max(current.total, 1.0) + 1 / max(reference.total, 1.0)
     if method == "kolmogorov_smirnov":
         return min(0.8687 * math.sqrt(chance), 1.0)
@@ -170,6 +192,8 @@ def noise(method: str, current: Masses, reference: Masses) -> float:
 
 
 def _wasserstein_noise(reference: Masses) -> float:
+    import numpy as np
+
     values, _, q = _points(reference, reference)
     order = np.argsort(values, kind="stable")
     below = np.clip(np.cumsum(q[order])[:-1], 0.0, 1.0)
@@ -179,6 +203,8 @@ def _wasserstein_noise(reference: Masses) -> float:
 
 def _points(current: Masses, reference: Masses) -> tuple[Array, Array, Array]:
     """The mean value of every filled bucket of both, and the share of rows that each side has there."""
+    import numpy as np
+
     if current.sums is None or reference.sums is None:
         raise ValueError("only numbers have a Wasserstein distance")
     here, there = current.rows > 0, reference.rows > 0
@@ -189,6 +215,8 @@ def _points(current: Masses, reference: Masses) -> tuple[Array, Array, Array]:
 
 
 def _deviation(masses: Masses) -> float:
+    import numpy as np
+
     if masses.sums is None:
         raise ValueError("only numbers have a standard deviation")
     filled = masses.rows > 0
@@ -200,6 +228,8 @@ def _deviation(masses: Masses) -> float:
 
 def _shares(current: Masses, reference: Masses) -> tuple[Array, Array]:
     """Shares of rows per bin: per value, or for numbers of many values per tenth of the reference."""
+    import numpy as np
+
     p, q = current.rows, reference.rows
     if reference.sums is not None and int((q > 0).sum()) > FEW:
         bins = _tenths(q)
@@ -209,6 +239,8 @@ def _shares(current: Masses, reference: Masses) -> tuple[Array, Array]:
 
 def _tenths(reference: Array) -> NDArray[np.int64]:
     """The tenth of the reference that each bucket starts in; a bucket is never cut, so a frequent value fills several."""
+    import numpy as np
+
     before = np.concatenate([[0.0], np.cumsum(reference)[:-1]]) / reference.sum()
     tenths: NDArray[np.int64] = np.minimum(np.floor(before * BINS + 1e-9), BINS - 1).astype(np.int64)
     return tenths
@@ -216,6 +248,8 @@ def _tenths(reference: Array) -> NDArray[np.int64]:
 
 def moved(current: Masses, reference: Masses) -> tuple[str, float, float] | None:
     """What changed most, for a message: the value with its share now and before, or "mean" with the two means."""
+    import numpy as np
+
     if current.sums is not None and reference.sums is not None:
         return "mean", float(current.sums.sum()) / current.total, float(reference.sums.sum()) / reference.total
     p, q = current.rows / current.total, reference.rows / reference.total

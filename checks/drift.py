@@ -99,8 +99,9 @@ class Drift(Check):
         if pool is None:
             raise NothingToJudge(f"{self.name}: no reference yet")
         compared = "the reference" if fixed else f"the last {min(len(earlier), self.pool)} windows"
-        said = f"; {method.replace('_', '-')} distance from {compared}{_moved(distance.moved(now, pool), now.sums is None)}"
-        return self.verdict(view, measure(now, pool), points, extra=said)
+        shown = "" if self.column in view.masked else _moved(distance.moved(now, pool), now.sums is None)
+        said = f"; {method.replace('_', '-')} distance from {compared}{shown}"
+        return self.verdict(view, measure(now, pool), points, extra=said, least=distance.noise(method, now, pool))
 
     def _measure(self, number: bool) -> tuple[str, Distance]:
         from checks import distance

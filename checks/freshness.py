@@ -70,7 +70,8 @@ class Freshness(Check):
         age = self._age(view.answers, view.window, view.schema)
         if age is None:
             raise NothingToJudge(f"{self.name}: there is no newest row")
-        yield self.verdict(view, age, self.past_values(view))
+        least = self.earliest * view.window.length.total_seconds()
+        yield self.verdict(view, age, self.past_values(view), least=least)
 
     def past_values(self, view: View) -> list[Point]:
         points = []
@@ -82,9 +83,6 @@ class Freshness(Check):
             if age is not None:
                 points.append(Point(past.window, age, past.rows))
         return points
-
-    def least(self, view: View) -> float:
-        return self.earliest * view.window.length.total_seconds()
 
     @property
     def _key(self) -> str:

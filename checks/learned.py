@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from statistics import median
+from statistics import median_low
 from typing import Any, Literal
 
 from checks.result import HIGHEST_SCORE
@@ -31,6 +31,8 @@ WIDTH = 6.0
 """Spreads that are allowed on either side of what is usual."""
 LONGEST = 90
 """Windows of history that are looked at."""
+SEASONS = timedelta(days=90)
+"""How far back the windows of the same weekday or hour may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +92,20 @@ def judge(
     """`value`, measured on `rows` rows of `window`, against `past` (oldest first); `upward`: only more than usual is bad.
 
     The value must be odd both against the last windows and, where there are enough, against those of the same
-    weekday (windows of a day) or hour (shorter ones); the limits told are the wider of the two. `least` is the smallest
-    change worth telling, in the value's own unit.
+    weekday (windows of a day) or hour (shorter ones); the limits are the wider of the two, what is called usual is what
+    the latter were. `least` is the smallest change worth telling, in the value's own unit.
     """
     recent = _recent(past)
     if len(recent) < ENOUGH:
         return Learning(len(recent))
-    like, same = _alike(recent, window)
+    like, same = _alike(past, window)
     if not math.isfinite(value):
-        middle = _against(median(p.value for p in recent), recent, rows, scale, upward, "", least)
+        middle = _against(median_low(p.value for p in recent), recent, rows, scale, upward, "", least)
         return replace(middle, score=HIGHEST_SCORE)
     groups = [("", recent), (like, same)] if same else [("", recent)]
     verdicts = [_against(value, group, rows, scale, upward, words, least) for words, group in groups]
-    return replace(min(verdicts, key=lambda v: v.score), may_page=len(recent) >= SETTLED)
+    wider, told = min(verdicts, key=lambda v: v.score), verdicts[-1]
+    return replace(wider, low=told.low, high=told.high, windows=told.windows, like=told.like, may_page=len(recent) >= SETTLED)
 
 
 def usual(past: Sequence[Point], window: Window, unit: Unit) -> str:
@@ -110,7 +113,7 @@ def usual(past: Sequence[Point], window: Window, unit: Unit) -> str:
     recent = _recent(past)
     if len(recent) < ENOUGH:
         return ""
-    like, same = _alike(recent, window)
+    like, same = _alike(past, window)
     return _words(*_inner(same or recent), unit, like, len(same or recent))
 
 
@@ -124,24 +127,25 @@ def noise(scale: Scale, rows: int) -> float:
     return {"share": max(1.0 / n, 0.25 / n), "count": 1.0, "number": 1.0, "distance": 1.0 / math.sqrt(n)}[scale]
 
 
-def _alike(recent: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
+def _alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
     """The windows of the same weekday or hour, and how to say so; none where there are too few."""
     start, length = window.local_start, window.length
     if timedelta(hours=22) <= length <= timedelta(hours=26):
-        same, said = [p for p in recent if p.window.local_start.weekday() == start.weekday()], f" on {start:%A}s"
+        alike, said = [p for p in past if p.window.local_start.weekday() == start.weekday()], f" on {start:%A}s"
     elif length < timedelta(hours=22):
-        same, said = [p for p in recent if p.window.local_start.hour == start.hour], f" at {start:%H:%M}"
+        alike, said = [p for p in past if p.window.local_start.hour == start.hour], f" at {start:%H:%M}"
     else:
         return "", []
+    same = _recent([p for p in alike if window.start - p.window.start <= SEASONS])
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 
 def _against(value: float, group: Sequence[Point], rows: int, scale: Scale, upward: bool, like: str, least: float) -> Learned:
-    typical = median(abs(p.value) for p in group) or 1.0
+    typical = median_low(abs(p.value) for p in group) or 1.0
     there = [_there(p.value, scale, typical) for p in group]
-    centre = median(there)
+    centre = median_low(there)
     apart = sorted(abs(t - centre) for t in there)
-    spread = max(1.4826 * median(apart), _floor(scale, rows))
+    spread = max(1.4826 * median_low(apart), _floor(scale, rows))
     # The largest past deviation is left out, so that one past incident does not blind the check.
     width = max(WIDTH * spread, 1.1 * apart[-2])
     expected = _back(centre, scale, typical)
@@ -188,7 +192,11 @@ def _back(y: float, scale: Scale, typical: float) -> float:
         return math.sin(min(max(y, 0.0), math.pi / 2)) ** 2
     if scale == "count":
         return math.expm1(min(max(y, 0.0), 700.0))
-    return max(y, 0.0) ** 2 if scale == "distance" else max(min(math.sinh(min(max(y, -700.0), 700.0)) * typical, 1.7e308), -1.7e308)
+    return (
+        min(max(y, 0.0), 1.3e154) ** 2
+        if scale == "distance"
+        else max(min(math.sinh(min(max(y, -700.0), 700.0)) * typical, 1.7e308), -1.7e308)
+    )
 
 
 def _floor(scale: Scale, rows: int) -> float:

@@ -15,7 +15,7 @@ from checks.result import Family
 class Mean(Check):
     """The mean of the finite values of a numeric `column`."""
 
-    family = Family.QUALITY
+    family = Family.DRIFT
 
     column: str = Field(description="the numeric column to look at")
 

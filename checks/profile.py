@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FINENESS = 64
 LARGE = 1e100
+LARGEST = 1.7e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Grid:
 
     def bucket(self, x: float) -> int:
         """The bucket of a finite x. Above |z| of 1e100 the logarithm takes over, as in the engines' formula."""
-        z = x / self.scale - self.center / self.scale
+        # At the very end of a float's range the quotient would be infinite, and has no bucket.
+        limit = LARGEST * min(1.0, self.scale)
+        z = max(min(x, limit), -limit) / self.scale - self.center / self.scale
         size = abs(z)
         height = math.log(size + math.sqrt(size * size + 1)) if size <= LARGE else math.log(size) + math.log(2)
         return math.floor(FINENESS * math.copysign(height, z))

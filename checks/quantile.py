@@ -18,7 +18,7 @@ class Quantile(Check):
     Read from the distribution, so exact to the width of one of its buckets (about 1.6 % of the column's spread near its centre).
     """
 
-    family = Family.QUALITY
+    family = Family.DRIFT
 
     column: str = Field(description="the numeric column to look at")
     q: float = Field(0.5, gt=0, lt=1, description="which quantile, between 0 and 1")

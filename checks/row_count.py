@@ -17,7 +17,7 @@ class RowCount(Check):
     or for one segment, none is a number like any other.
     """
 
-    family = Family.QUALITY
+    family = Family.ARRIVAL
     scale = "count"
     unit = "rows"
 

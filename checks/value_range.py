@@ -88,7 +88,7 @@ class ValueRange(Check):
         below = self.at_least is not None and low < self.at_least
         above = self.at_most is not None and high > self.at_most
         offending = low if below and not (above and bounds.score(high) > bounds.score(low)) else high
-        said = f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}, {bounds_in_words(bounds, self.unit)}"
+        said = self._said(view, low, high, bounds)
         if below or above:
             outside = round(number(view.answers, self._outside_key) or 0)
             said += f"; {of_rows(outside, view.rows)} outside" if outside else ""
@@ -118,7 +118,7 @@ class ValueRange(Check):
         pages = score > 2 and len(seen) >= learned.SETTLED
         return self.result(
             Status.FAILED if score > 1 else Status.PASSED,
-            f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}, {bounds_in_words(bounds, self.unit)}",
+            self._said(view, low, high, bounds),
             view,
             value=low if least / 2 - low / 2 > max(high / 2 - most / 2, 0.0) else high,
             bounds=bounds,
@@ -126,6 +126,12 @@ class ValueRange(Check):
             severity=(self.severity or (Severity.CRITICAL if pages else Severity.WARNING)) if score > 1 else None,
             details={"judge": "range", "windows": len(seen), "usual": [least, most]},
         )
+
+    def _said(self, view: View, low: float, high: float, bounds: Bounds) -> str:
+        if self.column in view.masked:
+            against = "what is usual" if bounds.learned else "its bounds"
+            return f"{self.name}: smallest and largest value (not shown) against {against}"
+        return f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}, {bounds_in_words(bounds, self.unit)}"
 
     def _past_ends(self, answers: Answers) -> tuple[float, float] | None:
         try:

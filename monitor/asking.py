@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from checks.profile import Answer, Broken
+from checks.question import Question
 from monitor.sources.base import Place, Record, Source, SourceDown, SourceError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SEGMENT = "datavigil_segment"
 MOST_KEPT = 200
 KEPT: dict[tuple[Hashable, ...], str] = {}
 """Composed SQL, the least recently used first."""
-Q = TypeVar("Q")
+Q = TypeVar("Q", bound=Question)
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,25 @@ class Rowset:
 
 
 @dataclass
-class Found(Generic[Q]):
-    """Answers per segment (None: no segments) and question, and the questions that failed, with the reason."""
+class Found:
+    """Answers per segment (None: no segments) and question's key, and the questions that failed, with the reason."""
 
-    answers: dict[str | None, dict[Q, Answer]] = field(default_factory=lambda: defaultdict(dict))
-    broken: dict[Q, Broken] = field(default_factory=dict)
+    answers: dict[str | None, dict[str, Answer]] = field(default_factory=lambda: defaultdict(dict))
+    broken: dict[str, Broken] = field(default_factory=dict)
 
-    def add(self, other: Found[Q]) -> Found[Q]:
+    def add(self, other: Found) -> Found:
         for segment, answers in other.answers.items():
             self.answers[segment].update(answers)
         self.broken.update(other.broken)
         return self
 
+    @classmethod
+    def one(cls, question: Question, answer: Answer) -> Found:
+        """The answer to a question that is not asked per segment."""
+        return cls({None: {question.key: answer}})
 
-def each(source: Source, questions: Sequence[Q], ask: Callable[[Sequence[Q]], Found[Q]]) -> Found[Q]:
+
+def each(source: Source, questions: Sequence[Q], ask: Callable[[Sequence[Q]], Found]) -> Found:
     """All questions in one statement; where that fails, halves of them, down to the ones that cannot be answered.
 
     Raises SourceDown where the source is gone, and SourceError where many questions at once took too long: asking
@@ -97,7 +103,7 @@ def each(source: Source, questions: Sequence[Q], ask: Callable[[Sequence[Q]], Fo
         if source.is_down(error):
             raise SourceDown(f"the source does not answer any more: {source.said(error)}") from None
         if len(questions) == 1:
-            return Found(broken={questions[0]: Broken(source.said(error))})
+            return Found(broken={questions[0].key: Broken(source.said(error))})
         if source.timed_out(error):
             raise SourceError(f"the measuring was ended because it took too long: {source.said(error)}") from None
     half = len(questions) // 2

@@ -19,12 +19,12 @@ LONGEST = 200
 """Characters of a value that are kept."""
 
 
-def scalars(rowset: Rowset, asked: Sequence[Scalar]) -> Found[Scalar]:
+def scalars(rowset: Rowset, asked: Sequence[Scalar]) -> Found:
     """One aggregate query for all of them."""
-    found: Found[Scalar] = Found()
+    found = Found()
     for record in rowset.asked(("scalars", *(q.key for q in asked)), lambda: _aggregate(rowset, asked)):
         segment, values = (record[0], record[1:]) if rowset.segmented else (None, record)
-        found.answers[segment] = {q: Number(number_of(v), q.merge) for q, v in zip(asked, values, strict=True)}
+        found.answers[segment] = {q.key: Number(number_of(v), q.merge) for q, v in zip(asked, values, strict=True)}
     return found
 
 
@@ -34,9 +34,9 @@ def _aggregate(rowset: Rowset, asked: Sequence[Scalar]) -> ir.Table:
     return (table.group_by(**rowset.keys(table)) if rowset.segmented else table).aggregate(**columns)
 
 
-def duplicates(rowset: Rowset, asked: Sequence[Duplicates]) -> Found[Duplicates]:
+def duplicates(rowset: Rowset, asked: Sequence[Duplicates]) -> Found:
     """Rows beyond the first per key; one query each."""
-    found: Found[Duplicates] = Found()
+    found = Found()
     for question in asked:
         table = rowset.table
         keys = {f"k{place}": need(table, column) for place, column in enumerate(question.columns)}
@@ -45,16 +45,16 @@ def duplicates(rowset: Rowset, asked: Sequence[Duplicates]) -> Found[Duplicates]
         grouped = groups.group_by(SEGMENT) if rowset.segmented else groups
         for record in rowset.rows(grouped.aggregate(beyond=(groups.n - 1).sum())):
             segment = record[0] if rowset.segmented else None
-            found.answers[segment][question] = Number(number_of(record[-1]) or 0)
+            found.answers[segment][question.key] = Number(number_of(record[-1]) or 0)
     return found
 
 
-def categories(rowset: Rowset, asked: Sequence[Categories]) -> Found[Categories]:
+def categories(rowset: Rowset, asked: Sequence[Categories]) -> Found:
     """Rows per value, the most frequent first: one query for the totals of all columns, one for their top values.
 
     No more values than a column's cap leave the engine.
     """
-    found: Found[Categories] = Found()
+    found = Found()
     tops: dict[tuple[str | None, int], list[tuple[str, int]]] = defaultdict(list)
     for record in rowset.asked(("top", *asked), lambda: _tops(rowset, asked)):
         segment, (place, text, n) = (record[-1], record[:-1]) if rowset.segmented else (None, record)
@@ -66,7 +66,7 @@ def categories(rowset: Rowset, asked: Sequence[Categories]) -> Found[Categories]
             form = _form(rowset.table[question.column].type())
             values = tops[segment, place][: question.cap]
             known, distinct = int(totals[2 * place]), int(totals[2 * place + 1])
-            found.answers[segment][question] = _counts(values, form, int(rows), known, distinct)
+            found.answers[segment][question.key] = _counts(values, form, int(rows), known, distinct)
     return found
 
 

@@ -160,9 +160,13 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
 
 
 def deliver_now(config: Config, store: Store) -> None:
-    """Send what waits, each channel once; what does not go now stays written down for the next run."""
-    for name in config.channels:
-        delivery.drain(config, store, name, now, most=1000)
+    """Send what waits, each row once; what does not go now stays written down for the next run."""
+    at = now()
+    fallbacks = [channel.fallback for channel in config.channels.values() if channel.fallback]
+    # Fallbacks once more at the end: a channel that turned out broken may have handed them its rows.
+    for name in (*config.channels, *fallbacks):
+        # By a clock that stands still, so that a row whose try failed is not due again within this run.
+        delivery.drain(config, store, name, lambda: at, most=1000)
 
 
 def backfill(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
-from alerts.routing import Names
+from alerts.routing import Names, Zone
 from checks.base import Check
-from monitor.durations import Duration
+from monitor.durations import Duration, Span
 from monitor.schedule import A_MONDAY, Calendar
 from monitor.sources.base import Place
 
@@ -38,28 +37,36 @@ class Fixed(BaseModel):
         return self
 
 
+FORMS = '"previous 28d", "same weekday 8w", or {from = 2026-09-01, to = 2026-10-01}'
+LONGEST = 3660
+"""Days of history that a reference may reach back."""
+
+
 def _reference(value: Any) -> Any:
-    if isinstance(value, dict) and "table" in value:
-        raise ValueError('a golden table is not supported yet; give {from = 2026-09-01, to = 2026-10-01} or "previous 28d"')
+    if isinstance(value, dict):
+        return _fixed(value)
     if not isinstance(value, str):
-        return value
+        return value if isinstance(value, Previous | Fixed) else _no_reference()
     found = re.fullmatch(r"(previous|same weekday) (\d+)([dw])", value)
-    if not found or not int(found[2]):
-        raise ValueError(
-            f'{value!r} is no reference; write "previous 28d", "same weekday 8w", or {{from = 2026-09-01, to = 2026-10-01}}'
-        )
-    return Previous(days=int(found[2]) * (7 if found[3] == "w" else 1), same_weekday=found[1] == "same weekday")
+    days = int(found[2]) * (7 if found[3] == "w" else 1) if found else 0
+    if not found or not 0 < days <= LONGEST:
+        return _no_reference(f"{value!r} is no reference; " if days <= LONGEST else f"{value!r} is more than ten years; ")
+    return Previous(days=days, same_weekday=found[1] == "same weekday")
 
 
-def _zone(name: str) -> str:
+def _fixed(value: dict[str, Any]) -> Fixed:
+    if "table" in value:
+        return _no_reference("a golden table is not supported yet; ")
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f'{name!r} is no time zone; write one such as "Europe/Berlin" or "UTC"') from None
-    return name
+        return Fixed.model_validate(value)
+    except ValidationError as error:
+        said = error.errors()[0]
+        own = said["msg"].removeprefix("Value error, ")
+        return _no_reference(f"{own}; " if said["type"] == "value_error" else "from and to must be days; ")
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
+def _no_reference(why: str = "") -> NoReturn:
+    raise ValueError(f"{why}write {FORMS}") from None
 
 
 class Dataset(BaseModel):
@@ -84,8 +91,8 @@ class Dataset(BaseModel):
     exclude: Names = Field((), description="columns that the learned checks leave alone")
     checks: tuple[SerializeAsAny[Check], ...] = Field((), description="checks of your own")
     empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
-    timeout: Duration = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
-    catchup: Duration = Field(timedelta(days=7), description="after downtime, windows older than this are left out")
+    timeout: Span = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
+    catchup: Span = Field(timedelta(days=7), description="after downtime, windows older than this are left out")
     owner: str | None = Field(None, description="who looks after it; routes can ask for it")
     tags: Names = Field((), description="words of your own; routes can ask for them")
     runbook: str | None = Field(None, description="where it says what to do; put into each message")

@@ -28,7 +28,7 @@ from alerts.base import (
     Unknown,
 )
 from alerts.message import Outgoing
-from alerts.telling import Delivery, harmless
+from alerts.telling import harmless
 from monitor.config import Config
 from monitor.store import outbox
 from monitor.store.outbox import Claimed
@@ -45,9 +45,18 @@ PROBE_CREDENTIAL = timedelta(minutes=5)
 def drain(config: Config, store: Store, name: str, clock: Callable[[], datetime], most: int = 50) -> int:
     """Send what a channel has waiting, oldest first; how many were sent or settled. A held channel sends nothing."""
     done = 0
-    while done < most and name not in outbox.held(store, clock()) and deliver(config, store, name, clock):
+    while done < most and not _held(config, store, name, clock()) and deliver(config, store, name, clock):
         done += 1
     return done
+
+
+def _held(config: Config, store: Store, name: str, now: datetime) -> bool:
+    """The channel is paused, or out of order: then what waits for it goes to its fallback at once."""
+    row = outbox.held(store, now).get(name)
+    channel = config.channels.get(name)
+    if row is not None and row.blocked_since and channel is not None and channel.fallback not in {None, name}:
+        outbox.reroute(store, name, str(channel.fallback), now)
+    return row is not None
 
 
 def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetime]) -> bool:
@@ -136,23 +145,23 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
     values: dict[str, Any] = {"last_error": reason}
     if claimed.attempts == 1:
         values["first_error"] = reason
+    # What was unsure stays so: this try did not arrive, an earlier one still may have.
+    later = "unknown" if claimed.unsure else "waiting"
     if isinstance(fault, RateLimited):
         until = now + timedelta(seconds=fault.after)
         outbox.pause(store, claimed.channel, until)
-        values |= {"state": "waiting", "next_attempt_at": until, "attempts": claimed.attempts - 1}
+        values |= {"state": later, "next_attempt_at": until, "attempts": claimed.attempts - 1}
     elif isinstance(fault, Unknown):
         values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
     elif isinstance(fault, ChannelBroken | CredentialBroken):
-        values |= _broken(config, store, claimed, fault, now)
+        values |= {"state": later, "next_attempt_at": _broken(store, claimed, fault, now)}
     elif isinstance(fault, RootGone) and claimed.incident is not None:
         outbox.forget_root(store, claimed.incident, claimed.channel)
         values |= {"state": "waiting", "next_attempt_at": now}
     elif isinstance(fault, Impossible):
         values |= {"state": "dead"}
     else:
-        # What was unsure stays so: this try did not arrive, an earlier one still may have.
-        state = "unknown" if claimed.unsure else "waiting"
-        values |= {"state": state, "next_attempt_at": now + timedelta(seconds=_backoff(claimed.attempts))}
+        values |= {"state": later, "next_attempt_at": now + timedelta(seconds=_backoff(claimed.attempts))}
     outbox.finish(store, claimed, **values)
     level = logging.ERROR if values["state"] == "dead" else logging.WARNING
     log.log(level, "delivery key=%s channel=%s state=%s: %s", claimed.key, claimed.channel, values["state"], reason)
@@ -164,22 +173,13 @@ def _patience(config: Config, claimed: Claimed) -> timedelta:
     return min(config.daemon.settle * doubled, timedelta(minutes=10))
 
 
-def _broken(
-    config: Config, store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime
-) -> dict[str, Any]:
-    """The channel is out of order: what it cannot take goes to its fallback; without one it waits for the channel."""
+def _broken(store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime) -> datetime:
+    """The channel is out of order: it takes nothing until the next probe, whose time this gives."""
     credential = isinstance(fault, CredentialBroken)
     probe = now + (PROBE_CREDENTIAL if credential else PROBE_CHANNEL)
     if outbox.block(store, claimed.channel, "credential" if credential else "channel", str(fault), now, probe):
         log.error("channel %s takes nothing until it is mended: %s", claimed.channel, fault)
-    channel = config.channels[claimed.channel]
-    if channel.fallback is None or channel.fallback == claimed.channel:
-        return {"state": "waiting", "next_attempt_at": probe}
-    if claimed.form != "edit":
-        said = replace(claimed.message, why=f"{claimed.message.why}; {claimed.channel} is out of order")
-        copy = Delivery(f"{claimed.key}:via:{channel.fallback}", claimed.incident, channel.fallback, "message", said)
-        outbox.put(store, copy, now)
-    return {"state": "superseded"}
+    return probe
 
 
 def _backoff(attempts: int) -> float:

@@ -6,9 +6,11 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+LONGEST = timedelta(days=36525)
 
 
 def parse(text: Any) -> timedelta:
@@ -19,9 +21,13 @@ def parse(text: Any) -> timedelta:
     if not found:
         raise ValueError(f"{text!r} is not a duration; write a number and s, m, h, d or w, such as 20m or 1d")
     try:
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
+        length = timedelta(**{UNITS[found[2]]: int(found[1])})
     except OverflowError:
-        raise ValueError(f"{text!r} is longer than anything we can wait for") from None
+        length = timedelta.max
+    # Added to or taken from any time of ours it must give a time.
+    if length > LONGEST:
+        raise ValueError(f"{text!r} is longer than anything we can wait for; at most 100 years")
+    return length
 
 
 def words(length: timedelta) -> str:
@@ -33,4 +39,12 @@ def words(length: timedelta) -> str:
     return f"{seconds}s"
 
 
+def _some(length: timedelta) -> timedelta:
+    if not length:
+        raise ValueError("must be longer than 0s")
+    return length
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse)]
+Span = Annotated[timedelta, BeforeValidator(parse), AfterValidator(_some)]
+"""A duration that cannot be zero."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median, quantiles, stdev
 from typing import Any
 
-from checks.profile import FINENESS, LARGE, Grid, Histogram, Profile
+from checks.profile import FINENESS, LARGE, LARGEST, Grid, Histogram, Profile
 
 MISSING, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY = 1_000_000, 1_000_001, 1_000_002, 1_000_003
 """What the expression gives for what has no bucket; buckets end at 64 * asinh(1.8e308), about 45 500."""
@@ -56,7 +56,7 @@ def height(x: Any, grid: Grid) -> Any:
     """z = (x - center) / scale of an Ibis float column, clamped so that no engine overflows or underflows on the way."""
     import ibis
 
-    limit = 1.7e308 * min(1.0, grid.scale)
+    limit = LARGEST * min(1.0, grid.scale)
     center, scale = exactly(grid.center), exactly(grid.scale)
     near = ibis.cases((x > limit, limit), (x < -limit, -limit), (x.abs() <= grid.scale * 1e-30, 0.0), else_=x)
     return near / scale - center / scale
@@ -86,7 +86,7 @@ def sums(x: Any) -> tuple[Any, Any]:
 def total(ordinary: float | None, huge: float | None) -> float:
     """The sum of a bucket, held inside what a float can say."""
     whole = float(ordinary or 0.0) + float(huge or 0.0) * UNIT
-    return max(min(whole, 1.7e308), -1.7e308)
+    return max(min(whole, LARGEST), -LARGEST)
 
 
 def exactly(number: float) -> Any:

@@ -18,22 +18,28 @@ SAMPLE = 10_000
 """Rows that a grid is made from."""
 
 
-def made(rowset: Rowset, columns: Sequence[str], rows: int) -> dict[str, Grid | Broken]:
-    """A grid per column from a bounded sample of the window, whose rows are known."""
-    found = each(rowset.source, columns, lambda some: _sampled(rowset, some, rows))
-    return {**found.broken, **found.answers.get(None, {})}  # type: ignore[dict-item]
+def made(rowset: Rowset, asked: Sequence[Distribution], rows: int) -> tuple[dict[str, Grid], dict[str, Broken]]:
+    """A grid per column from a bounded sample of the window, whose rows are known; and the questions that have none."""
+    found: dict[str, Grid] = {}
+
+    def ask(some: Sequence[Distribution]) -> Found:
+        found.update(_sampled(rowset, [question.column for question in some], rows))
+        return Found()
+
+    broken = each(rowset.source, asked, ask).broken
+    return found, broken
 
 
-def distributions(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> Found[Distribution]:
+def distributions(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> Found:
     """The histograms of the columns on their grids."""
     what = ("distributions", *asked, *(on[question.column] for question in asked))
     records: dict[tuple[str | None, int], list[tuple[Any, ...]]] = defaultdict(list)
     for question, bucket, *rest in rowset.asked(what, lambda: _union(rowset, asked, on)):
         segment, values = (rest[0], rest[1:]) if rowset.segmented else (None, rest)
         records[segment, question].append((int(bucket), *values))
-    found: Found[Distribution] = Found()
+    found = Found()
     for (segment, place), values in records.items():
-        found.answers[segment][asked[place]] = histogram(on[asked[place].column], values)
+        found.answers[segment][asked[place].key] = histogram(on[asked[place].column], values)
     return found
 
 
@@ -71,21 +77,21 @@ def _branch(rowset: Rowset, column: str, grid: Grid, place: int) -> ir.Table:
     return rowset.table.select(q=ibis.literal(place, "int32"), x=x, z=grids.height(x, grid), **segment)
 
 
-def _sampled(rowset: Rowset, columns: Sequence[str], rows: int) -> Found[str]:
+def _sampled(rowset: Rowset, columns: Sequence[str], rows: int) -> dict[str, Grid]:
     import ibis
 
     picked = rowset.table.select(**{f"c{p}": need(rowset.table, c).cast("float64") for p, c in enumerate(columns)})
     if rows > SAMPLE:
         picked = picked.filter(ibis.random() < exactly_enough(rows))
     records = rowset.rows(picked.limit(SAMPLE))
-    found: Found[str] = Found()
+    found = {}
     for place, column in enumerate(columns):
         values = [record[place] for record in records]
         if all(value is None for value in values) and rows > SAMPLE:
             # A column that is nearly always missing shows nothing in a sample of all rows.
             sparse = rowset.table.select(x=need(rowset.table, column).cast("float64"))
             values = [x for (x,) in rowset.rows(sparse.filter(sparse.x.notnull()).limit(1000))]
-        found.answers[None][column] = grids.grid_of(values)  # type: ignore[assignment]
+        found[column] = grids.grid_of(values)
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from checks.profile import Answer, Broken, Counts, Grid, Histogram, Number, Profile
 from checks.question import (
@@ -24,6 +24,7 @@ from checks.window import Window
 from monitor import counting, histograms, sampling
 from monitor.asking import SEGMENT, Found, Rowset, each, need
 from monitor.grid import pinned
+from monitor.sampling import apply_where
 from monitor.sources.base import Place, Source
 
 if TYPE_CHECKING:
@@ -77,56 +78,65 @@ def measure(
     rowset = Rowset(reading.source, reading.connection, reading.place, reading.table)
     with reading.source.speaking(reading.place):
         [[rows]] = rowset.rows(reading.table.aggregate(rows=reading.table.count()))
-        on = _grids(rowset, asked, grids, int(rows))
+        on, gridless = _grids(rowset, asked, grids, int(rows))
         parts: dict[tuple[str, str], Part] = {("", ""): {"rows": Number(int(rows), "add")}}
         for population, questions in asked.items():
-            for segment, answers in _population(reading, rowset, population, questions, on, reference).items():
+            asking = _Asking(reading, population, _unique(questions), on, gridless, reference)
+            for segment, answers in _population(asking, rowset).items():
                 parts.setdefault((population.where or "", segment), {}).update(answers)
     return Profile(reading.schema, int(rows), parts)
 
 
-def apply_where(connection: SQLBackend, table: ir.Table, where: str) -> ir.Table:
-    """The rows of `table` for which a condition in the source's own SQL holds."""
-    # The line break ends a comment that the condition may end with.
-    sql = f"SELECT * FROM (\n{connection.compile(table)}\n) AS t WHERE (\n{where}\n)"
-    return connection.sql(sql, schema=table.schema())
-
-
 def _grids(
     rowset: Rowset, asked: Mapping[Population, Sequence[Question]], pinned: Mapping[str, Grid], rows: int
-) -> dict[str, Grid | Broken]:
-    """A grid for every column whose distribution is asked: one for all its populations, so that they compare."""
-    wanted = {q.column: None for questions in asked.values() for q in questions if isinstance(q, Distribution)}
-    fresh = [column for column in wanted if column not in pinned]
-    return {**histograms.made(rowset, fresh, rows), **{c: g for c, g in pinned.items() if c in wanted}}
+) -> tuple[dict[str, Grid], dict[str, Broken]]:
+    """A grid for every column whose distribution is asked: one for all its populations, so that they compare. And the
+    distributions (by key) that cannot have one."""
+    wanted = {q.column: q for questions in asked.values() for q in _of(Distribution, questions)}
+    fresh = [question for column, question in wanted.items() if column not in pinned]
+    made, broken = histograms.made(rowset, fresh, rows)
+    return made | {column: grid for column, grid in pinned.items() if column in wanted}, broken
 
 
-def _population(
-    reading: Reading,
-    whole: Rowset,
-    population: Population,
-    questions: Sequence[Question],
-    grids: Mapping[str, Grid | Broken],
-    reference: Sequence[Window],
-) -> dict[str, Part]:
+@dataclass(frozen=True)
+class _Asking:
+    """What is asked of one population. `gridless` are the distributions, by key, that no grid could be made for."""
+
+    reading: Reading
+    population: Population
+    questions: Sequence[Question]
+    grids: Mapping[str, Grid]
+    gridless: Mapping[str, Broken]
+    reference: Sequence[Window]
+
+    def of(self, kind: type[T]) -> list[T]:
+        return _of(kind, self.questions)
+
+    def all_broken(self, why: Broken) -> Part:
+        return dict.fromkeys((ROWS.key, *(q.key for q in self.questions)), why)
+
+    def segment(self, value: str | None) -> str:
+        """`country=DE`; an empty text where the population has no segments."""
+        return f"{self.population.by}={value}" if self.population.by else ""
+
+
+def _population(asking: _Asking, whole: Rowset) -> dict[str, Part]:
     """Segment (`` or `country=DE`) -> answers."""
-    unique = list({q.key: q for q in questions if q.key != "rows"}.values())
-    unreadable = f"{population.by}={UNREADABLE}" if population.by else ""
+    source = asking.reading.source
     try:
-        rowset = _narrowed(whole, population)
+        rowset = _narrowed(whole, asking.population)
     except Exception as error:  # The user's condition, or a segment's column that is gone.
-        if reading.source.is_down(error):
+        if source.is_down(error):
             raise
-        return {unreadable: {key: Broken(reading.source.said(error)) for key in ("rows", *(q.key for q in unique))}}
-    found = _asked(rowset, unique, grids)
-    if population.by is None:
-        _one_by_one(found, reading, rowset, population, unique, reference)
-    if not population.by and ROWS in found.broken:
-        return {"": dict.fromkeys(("rows", *(q.key for q in unique)), found.broken[ROWS])}
-    _watermark(found, reading, unique)
-    segments = sorted(found.answers, key=str) if population.by else [None]
-    parts = {f"{population.by}={s}" if population.by else "": _part(found, s, unique, grids) for s in segments}
-    return parts or ({unreadable: _part(found, None, unique, grids)} if found.broken else {})
+        return {asking.segment(UNREADABLE): asking.all_broken(Broken(source.said(error)))}
+    found = _asked(asking, rowset)
+    if ROWS.key in found.broken:
+        return {asking.segment(UNREADABLE): asking.all_broken(found.broken[ROWS.key])}
+    if asking.population.by is None:
+        _one_by_one(asking, rowset, found)
+    _watermark(asking, found)
+    segments = sorted(found.answers, key=str) if asking.population.by else [None]
+    return {asking.segment(segment): _part(asking, found, segment) for segment in segments}
 
 
 def _narrowed(whole: Rowset, population: Population) -> Rowset:
@@ -153,72 +163,62 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
     return named.mutate(**{SEGMENT: ibis.ifelse(named[SEGMENT].isin(top), named[SEGMENT], OTHER)})
 
 
-def _asked(rowset: Rowset, questions: Sequence[Question], grids: Mapping[str, Grid | Broken]) -> Found[Question]:
+def _asked(asking: _Asking, rowset: Rowset) -> Found:
     """Everything that is asked of all segments at once."""
-    source, found = rowset.source, Found[Question]()
-    on = {column: grid for column, grid in grids.items() if isinstance(grid, Grid)}
-    sound = [q for q in _of(Distribution, questions) if q.column in on]
-    found.add(each(source, [ROWS, *_of(Scalar, questions)], lambda some: counting.scalars(rowset, some)))
-    found.add(each(source, sound, lambda some: histograms.distributions(rowset, some, on)))
-    found.add(each(source, _of(Categories, questions), lambda some: counting.categories(rowset, some)))
-    for question in _of(Duplicates, questions):
+    source, found = rowset.source, Found()
+    sound = [q for q in asking.of(Distribution) if q.column in asking.grids]
+    found.add(each(source, [ROWS, *asking.of(Scalar)], lambda some: counting.scalars(rowset, some)))
+    found.add(each(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
+    found.add(each(source, asking.of(Categories), lambda some: counting.categories(rowset, some)))
+    for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
-    found.broken.update({q: grids[q.column] for q in _of(Distribution, questions) if isinstance(grids.get(q.column), Broken)})
+    found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})
     return found
 
 
-def _one_by_one(
-    found: Found[Question],
-    reading: Reading,
-    rowset: Rowset,
-    population: Population,
-    questions: Sequence[Question],
-    reference: Sequence[Window],
-) -> None:
+def _one_by_one(asking: _Asking, rowset: Rowset, found: Found) -> None:
     """What needs rows, or is the user's own SQL: not asked per segment."""
+    reading, where = asking.reading, asking.population.where
 
-    def query(some: Sequence[Question]) -> Found[Question]:
-        return _single(some[0], sampling.query(reading, rowset, some[0]))
+    def query(some: Sequence[Query]) -> Found:
+        return Found.one(some[0], sampling.query(reading, rowset, some[0]))
 
-    def sample(some: Sequence[Question]) -> Found[Question]:
-        return _single(some[0], sampling.sample(reading, rowset, population, some[0], reference))
+    def sample(some: Sequence[Sample]) -> Found:
+        windows = asking.reference if some[0].of == "reference" else None
+        return Found.one(some[0], sampling.sample(reading, rowset, where, some[0].rows, windows))
 
-    for question in _of(Query, questions):
+    for question in asking.of(Query):
         found.add(each(reading.source, [question], query))
-    for question in _of(Sample, questions):
-        found.add(each(reading.source, [question], sample))
+    for wanted in asking.of(Sample):
+        found.add(each(reading.source, [wanted], sample))
 
 
-def _watermark(found: Found[Question], reading: Reading, questions: Sequence[Question]) -> None:
+def _watermark(asking: _Asking, found: Found) -> None:
     """The newest time of the whole table, the same for every segment."""
+    reading = asking.reading
 
-    def newest(some: Sequence[Question]) -> Found[Question]:
-        value = reading.source.newest(reading.connection, reading.place, reading.window.end)
-        return _single(some[0], Number(value, "max"))
+    def newest(some: Sequence[Watermark]) -> Found:
+        value = reading.source.newest(reading.connection, reading.place, reading.window)
+        return Found.one(some[0], Number(value, "max"))
 
-    for question in _of(Watermark, questions):
+    for question in asking.of(Watermark):
         said = each(reading.source, [question], newest)
-        answer = said.broken.get(question) or said.answers[None][question]
+        answer = said.broken.get(question.key) or said.answers[None][question.key]
         for segment in list(found.answers):
-            found.answers[segment][question] = answer
+            found.answers[segment][question.key] = answer
 
 
-def _single(question: Question, answer: Answer) -> Found[Question]:
-    found: Found[Question] = Found()
-    found.answers[None][question] = answer
-    return found
-
-
-def _part(found: Found[Question], segment: str | None, questions: Sequence[Question], grids: Mapping[str, Any]) -> Part:
+def _part(asking: _Asking, found: Found, segment: str | None) -> Part:
     """The answers of a segment; what gave no row at all (an empty window) is an empty answer, not a missing one."""
     answers = found.answers.get(segment, {})
-    part: Part = {"rows": found.broken.get(ROWS) or answers.get(ROWS, Number(0, "add"))}
-    for question in questions:
-        part[question.key] = found.broken.get(question) or answers.get(question) or _empty(question, grids)
+    part: Part = {ROWS.key: answers.get(ROWS.key, Number(0, "add"))}
+    for question in asking.questions:
+        key = question.key
+        part[key] = found.broken.get(key) or answers.get(key) or _empty(question, asking.grids)
     return part
 
 
-def _empty(question: Question, grids: Mapping[str, Any]) -> Answer:
+def _empty(question: Question, grids: Mapping[str, Grid]) -> Answer:
     if isinstance(question, Distribution):
         return Histogram(grids[question.column], {})
     if isinstance(question, Categories):
@@ -226,6 +226,11 @@ def _empty(question: Question, grids: Mapping[str, Any]) -> Answer:
     if isinstance(question, Duplicates):
         return Number(0)
     return Broken("this is asked of whole windows only, not of segments")
+
+
+def _unique(questions: Sequence[Question]) -> list[Question]:
+    """Two questions with one key are one question; the rows are counted anyway."""
+    return list({q.key: q for q in questions if q.key != ROWS.key}.values())
 
 
 def _of(kind: type[T], questions: Sequence[Question]) -> list[T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.store.ledger import Before, Decision
-from monitor.worker import MEASURE, REACHABLE
+from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
 
 UNJUDGED = " could not be judged"
 
@@ -29,16 +29,33 @@ def subjects(dataset: Dataset) -> tuple[str, str]:
 def deciding(config: Config, dataset: Dataset, window: Window, measured: Measured, now: datetime) -> Callable[[Before], Decision]:
     """The decision on a window's results as a function of what stood before; pure, so it may be made again."""
     seen = sightings(dataset, window, measured, now)
-    asked = {dataset.name: {s.result.check for s in seen}} if measured.state == "done" else None
+    asked = {dataset.name: checked(measured)} if measured.state == "done" else None
 
     def decide(before: Before) -> Decision:
-        found = news(before.standing, seen, now, asked)
+        # A window that is measured late, after later ones, says nothing of what is asked today.
+        found = news(before.standing, fresh(seen, before), now, None if before.later else asked)
         told: list[Delivery] = []
         for change in found.changes:
             told += _deliveries(config, dataset, window, measured, change, before, now)
         return Decision(found, told)
 
     return decide
+
+
+def checked(measured: Measured) -> set[str]:
+    """Every check that was asked, whatever came of it: one that was skipped or errored is not gone."""
+    asked = {result.check for result in measured.results}
+    return asked | {check + UNJUDGED for check in asked} | {MEASURE, ROW_COUNT}
+
+
+def fresh(seen: Sequence[Sighting], before: Before) -> list[Sighting]:
+    """Less those that would begin a problem of which a later window has said already how it is."""
+    known = {problem.fingerprint for problem in before.standing.problems}
+
+    def overtaken(result: Result) -> bool:
+        return (result.check.removesuffix(UNJUDGED), result.column, result.segment) in before.later
+
+    return [s for s in seen if s.fingerprint in known or not overtaken(s.result)]
 
 
 def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetime) -> list[Sighting]:
@@ -51,6 +68,10 @@ def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetim
     out = [Sighting(own, r, window.start, window.end) for r in measured.results if r.status in {Status.PASSED, Status.FAILED}]
     if measured.state != "errored":
         out += [Sighting(own, _unjudged(r), window.start, window.end) for r in measured.results if r.status is not Status.SKIPPED]
+    if measured.state == "done" and all(r.check != ROW_COUNT for r in measured.results):
+        # Without a check of that name too: an empty window was told under it, and is over.
+        arrived = Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, "rows arrived")
+        out.append(Sighting(own, arrived, window.start, window.end))
     failed = measured.results[0] if measured.state == "errored" else None
     for subject, check in ((own, MEASURE), (source, REACHABLE)):
         if failed is None or failed.check == check:

@@ -13,22 +13,26 @@ What is then written down is sent by monitor/delivery.py.
 from __future__ import annotations
 
 import logging
+import signal
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import TimeoutError as TooLate
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
+
 from checks.result import Family, Result, Status
 from checks.window import Window
-from monitor import news, worker
+from monitor import fit, news, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed
 from monitor.job import Job, Measured
 from monitor.schedule import due
+from monitor.sources.faults import plain
 from monitor.store import ledger
 from monitor.store.ledger import Claim, Decision
 from monitor.store.store import Store
@@ -149,15 +153,26 @@ class Runner:
             wait_for([r.future for r in self.running.values()], timeout=patience, return_when=FIRST_COMPLETED)
         finished = []
         for name in [name for name, r in self.running.items() if r.future.done()]:
-            finished.append(self.finish(self.running[name], now))
+            finished.append(self.recorded(self.running[name], now))
             # Only now: where the store fails, the measured window waits here for the next try.
             del self.running[name]
         return finished
 
-    def finish(self, run: Running, now: datetime) -> Finished:
+    def recorded(self, run: Running, now: datetime) -> Finished:
+        """The window, recorded; one whose outcome no store could take is recorded as errored, with that as the reason."""
+        measured = outcome(run.future, run.dataset)
+        try:
+            return self.finish(run, measured, now)
+        except Exception as fault:
+            if not _its_own(fault):
+                raise
+            log.exception("window dataset=%s start=%s cannot be recorded", run.dataset.name, run.claim.window.start)
+            reason = f"what was measured cannot be recorded: {plain(getattr(fault, 'orig', None) or fault)}"
+        return self.finish(run, errored(reason), now)
+
+    def finish(self, run: Running, measured: Measured, now: datetime) -> Finished:
         """The news of one measured window, recorded with it in one transaction."""
         claim, dataset = run.claim, run.dataset
-        measured = outcome(run.future, dataset)
         decide = news.deciding(self.config, dataset, claim.window, measured, now) if run.tells else None
         retry_at = now + min(timedelta(minutes=2 ** min(claim.attempts - 1, 10)), LONGEST_RETRY)
         decision = ledger.record(
@@ -186,15 +201,38 @@ class Runner:
 def outcome(future: Future[Measured], dataset: Dataset) -> Measured:
     """What a worker came to; a worker that was killed, or died, is an errored window."""
     try:
-        return future.result()
+        measured = future.result()
+        return replace(measured, results=[fit.result(result) for result in measured.results])
     except TooLate:
         reason = (
             f"it took longer than {dataset.timeout.total_seconds():g} s and was ended; raise timeout, or make the window smaller"
         )
     except Exception as fault:  # Out of memory, a crash in a driver: the window's fault, never the daemon's.
-        reason = f"the worker process died ({type(fault).__name__}: {fault})".replace("\n", " ")
-    result = Result(worker.MEASURE, worker.MEASURE, Family.SOURCE, Status.ERRORED, reason)
-    return Measured("errored", [result], error=reason)
+        reason = _death(fault)
+    return errored(reason)
+
+
+def errored(reason: str) -> Measured:
+    """A window without a verdict, and why."""
+    return Measured("errored", [Result(worker.MEASURE, worker.MEASURE, Family.SOURCE, Status.ERRORED, reason)], error=reason)
+
+
+def _death(fault: Exception) -> str:
+    """How a worker process ended, in words: pebble tells the exit code, negative for a signal."""
+    code = getattr(fault, "exitcode", None)
+    if code == -signal.SIGKILL:
+        return "the worker process was killed, most likely for want of memory; give it more, or make the window smaller"
+    if isinstance(code, int):
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"the worker process died ({how}), most likely in the driver of the source; the window is tried again"
+    return " ".join(f"the worker process failed ({type(fault).__name__}: {fault})".split())
+
+
+def _its_own(fault: Exception) -> bool:
+    """The fault lies in what was to be recorded, so another try would end the same; else the store is in trouble."""
+    if isinstance(fault, SQLAlchemyError):
+        return isinstance(fault, IntegrityError | DataError) or type(fault) is StatementError
+    return True
 
 
 def log_window(finished: Finished) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from checks.profile import Number, Rows
-from checks.question import Population, Query, Sample, column_kind
+from checks.question import Query, column_kind
 from checks.window import Window
 from monitor.asking import Rowset
 from monitor.counting import number_of
@@ -18,6 +18,7 @@ from monitor.sources.base import NoData, SourceError
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
+    from ibis.backends.sql import SQLBackend
 
     from monitor.measure import Reading
 
@@ -38,8 +39,15 @@ def query(reading: Reading, rowset: Rowset, question: Query) -> Number:
     return Number(number_of(records[0][0]))
 
 
+def apply_where(connection: SQLBackend, table: ir.Table, where: str) -> ir.Table:
+    """The rows of `table` for which a condition in the source's own SQL holds."""
+    # The line break ends a comment that the condition may end with.
+    sql = f"SELECT * FROM (\n{connection.compile(table)}\n) AS t WHERE (\n{where}\n)"
+    return connection.sql(sql, schema=table.schema())
+
+
 def filled(reading: Reading, table: ir.Table, text: str) -> str:
-    """The query with `{window}` as a subselect of the window's rows and `{start}`, `{end}` as times in the time column's own kind."""
+    """The query with `{window}` as a subselect of the window's rows; `{start}`, `{end}` as times like those of the time column."""
     source, place, connection = reading.source, reading.place, reading.connection
     zoned = bool(place.time_column in table.columns and source.zoned(connection, table, place))
 
@@ -54,24 +62,27 @@ def filled(reading: Reading, table: ir.Table, text: str) -> str:
     return plain.replace("{window}", f"(\n{connection.compile(table)}\n)")
 
 
-def sample(reading: Reading, rowset: Rowset, population: Population, question: Sample, reference: Sequence[Window]) -> Rows:
-    """At most `rows` rows, picked at random where there are more; of the reference: as many from each of its windows."""
+def sample(reading: Reading, rowset: Rowset, where: str | None, most: int, windows: Sequence[Window] | None) -> Rows:
+    """At most `most` rows of the window, picked at random where there are more; or of other windows, as many from each.
+
+    Raises SourceError where those windows have none.
+    """
     import pandas as pd
 
-    if question.of == "window":
-        return Rows(picked(rowset, rowset.table, question.rows))
-    if not reference:
-        raise SourceError("there is no reference to take a sample from")
-    share, frames = max(1, question.rows // len(reference)), []
-    for window in reference:
+    if windows is None:
+        return Rows(picked(rowset, rowset.table, most))
+    frames = []
+    for window in windows:
         try:
             table = reading.source.window(reading.connection, reading.place, window)
         except NoData:
             continue
-        frames.append(picked(rowset, _where(rowset, table, population), share))
-    if not frames:
-        raise SourceError("no window of the reference has any rows")
-    return Rows(pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True))
+        table = apply_where(rowset.connection, table, where) if where else table
+        frames.append(picked(rowset, table, max(1, most // len(windows))))
+    filled_ones = [frame for frame in frames if len(frame)]
+    if not filled_ones:
+        raise SourceError("there is no row of the reference to take a sample from")
+    return Rows(pd.concat(filled_ones, ignore_index=True))
 
 
 def picked(rowset: Rowset, table: ir.Table, most: int) -> pd.DataFrame:
@@ -102,8 +113,8 @@ def _series(values: list[Any], kind: str) -> Any:
     sort = column_kind(kind)
     if sort == "number":
         known = [None if v is None else (int(v) if "int" in kind else float(v)) for v in values]
-        whole = "int" in kind and None not in known
-        return pd.Series(known, dtype="int64" if whole and all(abs(v) < 2**63 for v in known) else "float64")
+        whole = "int" in kind and all(v is not None and abs(v) < 2**63 for v in known)
+        return pd.Series(known, dtype="int64" if whole else "float64")
     if sort == "boolean":
         return pd.Series([None if v is None else bool(v) for v in values], dtype="object")
     if sort == "time":
@@ -114,9 +125,3 @@ def _series(values: list[Any], kind: str) -> Any:
 def _portable(column: Any) -> Any:
     kind = column.type()
     return column if kind.is_numeric() or kind.is_boolean() or kind.is_string() else column.cast("string")
-
-
-def _where(rowset: Rowset, table: ir.Table, population: Population) -> ir.Table:
-    from monitor.measure import apply_where
-
-    return apply_where(rowset.connection, table, population.where) if population.where else table

@@ -28,8 +28,8 @@ class Calendar:
     origin: date = A_MONDAY
 
     def __post_init__(self) -> None:
-        if self.every < timedelta(minutes=1):
-            raise ValueError("windows must last at least 1m")
+        if self.every < timedelta(seconds=1):
+            raise ValueError("windows must last at least 1s")
         if self.every % DAY and DAY % self.every:
             raise ValueError("windows must divide a day evenly (such as 15m, 1h, 6h) or last whole days or weeks")
 

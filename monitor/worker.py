@@ -30,6 +30,7 @@ HISTORY = 90
 """Windows of history that a check may look at."""
 MEASURE = "measure"
 REACHABLE = "reachable"
+ROW_COUNT = "row_count"
 
 
 def prepare() -> None:
@@ -66,6 +67,9 @@ def measure_window(job: Job) -> Measured:
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
     results = judge(job, checks, profile, history)
+    if not profile.rows and all(r.kind != ROW_COUNT for r in results):
+        # No check looks at the number of rows, and silence means healthy all the same.
+        results.append(_no_data(dataset, job, "the window has no rows"))
     state: State = "done" if profile.rows else "no_data"
     return Measured(state, results, profile.rows, time.monotonic() - began, profile.to_bytes())
 
@@ -193,10 +197,10 @@ def _result(check: Check, status: Status, message: str) -> Result:
 def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:
     """An absent file fails the row count like an empty table: silence is a finding, unless the user said that it is fine."""
     if dataset.empty == "ok":
-        return Result("row_count", "row_count", Family.ARRIVAL, Status.PASSED, f"no rows: {reason}", value=0.0)
+        return Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, f"no rows: {reason}", value=0.0)
     message = f"no data for {job.window}: {reason}"
     return Result(
-        "row_count", "row_count", Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL
+        ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL
     )
 
 

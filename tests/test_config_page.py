@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from alerts.base import Channel
 from alerts.routing import Route
 from monitor import kinds
-from monitor.config import DaemonSettings, StoreSettings, load
+from monitor.config import load
 from monitor.dataset import Dataset
 from monitor.durations import parse
+from monitor.settings import DaemonSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[routes]]": Route,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
+    "[summary]": SummarySettings,
 }
 
 

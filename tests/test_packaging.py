@@ -54,7 +54,9 @@ def test_the_wheel_holds_every_file_of_the_three_packages(tmp_path: Path) -> Non
     wheel = next(iter(WheelBuilder(str(ROOT)).build(directory=str(tmp_path))))
     with zipfile.ZipFile(wheel) as zipped:
         inside = {name for name in zipped.namelist() if not name.split("/")[0].endswith(".dist-info")}
-    assert inside == shipped()
+        copy = zipped.read("monitor/demo.toml")
+    assert inside == shipped() | {"monitor/demo.toml"}
+    assert copy == (ROOT / "config.toml").read_bytes()
 
 
 def test_the_source_archive_can_be_tested_and_built(tmp_path: Path) -> None:

@@ -141,8 +141,12 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     return maker(tmp_path, request)
 
 
+def missing(column: str) -> Scalar:
+    return Scalar(f"missing({column})", lambda t: t[column].isnull().sum(), "add")
+
+
 def questions() -> list[Question]:
-    asked: list[Question] = [Scalar(f"missing({c})", lambda t, c=c: t[c].isnull().sum(), "add") for c in COLUMNS]
+    asked: list[Question] = [missing(column) for column in COLUMNS]
     asked += [Distribution(c) for c in ("id", "amount", "price")]
     asked += [Categories(c) for c in COLUMNS]
     asked += [Duplicates(("country",)), Duplicates(("id",)), Watermark(), Sample(rows=10)]
@@ -200,10 +204,11 @@ def test_a_wall_clock_time_is_one_of_the_datasets_zone(home: Home) -> None:
 
 
 def test_the_watermark_is_the_newest_time_before_the_windows_end(home: Home) -> None:
+    long_ago = Window(datetime(1999, 1, 1, tzinfo=UTC), datetime(1999, 1, 2, tzinfo=UTC))
     newest = max(r[6] for r in rows() if r[6] < DAY.end).timestamp()
     with reading(home.source, home.place, DAY, timedelta(seconds=30)) as opened:
-        assert home.source.newest(opened.connection, home.place, DAY.end) == newest
-        assert home.source.newest(opened.connection, home.place, datetime(1999, 1, 1, tzinfo=UTC)) is None
+        assert home.source.newest(opened.connection, home.place, DAY) == newest
+        assert home.source.newest(opened.connection, home.place, long_ago) is None
 
 
 def test_an_empty_window_has_no_rows_and_empty_answers(home: Home) -> None:
@@ -227,7 +232,7 @@ def test_a_missing_table_is_told_with_what_is_there(home: Home) -> None:
 def test_a_missing_time_column_is_told_with_what_is_there(home: Home) -> None:
     from monitor.sources.base import SourceError
 
-    with pytest.raises(SourceError, match="no time column amonut.*amount"):
+    with pytest.raises(SourceError, match=r"no time column amonut.*amount"):
         profile(home, Place(table=home.place.table, time_column="amonut"))
 
 

@@ -127,14 +127,18 @@ class Source(BaseModel):
         zoned = self.zoned(connection, table, place)
         return table.filter(*self.between(column, window.start, window.end, place.timezone, zoned))
 
-    def newest(self, connection: SQLBackend, place: Place, before: datetime) -> float | None:
-        """The newest time before `before` in the whole table, in epoch seconds; None where there is none or no time column."""
+    def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
+        """The newest time before the window's end in the whole table, in epoch seconds; None where there is none, or no time
+        column. Raises SourceError."""
         if place.time_column is None:
             return None
-        table = self.relation(connection, place)
+        return self.newest_of(connection, self.relation(connection, place), place, window)
+
+    def newest_of(self, connection: SQLBackend, table: ir.Table, place: Place, window: Window) -> float | None:
+        """The same, of a table at hand."""
         column = self.time_column(table, place)
         zoned = self.zoned(connection, table, place)
-        earlier = table.filter(*self.between(column, None, before, place.timezone, zoned))
+        earlier = table.filter(*self.between(column, None, window.end, place.timezone, zoned))
         newest = times.comparable(earlier[place.time_column], zoned).max()
         [[seconds]] = self.rows(connection, earlier.aggregate(newest=times.epoch(newest)))
         return None if seconds is None else times.instant(float(seconds), place.timezone, zoned)
@@ -170,7 +174,7 @@ class Source(BaseModel):
         if not (kind.is_timestamp() or kind.is_date() or kind.is_string()):
             raise SourceError(
                 f"{place.words}.{name} is {kind}, which is no time; give a query that casts it, such as "
-                f"select *, to_timestamp({name}) as at from {place.table or '...'}, and time_column = \"at\""
+                f'select *, to_timestamp({name}) as at from {place.table or "..."}, and time_column = "at"'
             )
         return table[name]
 

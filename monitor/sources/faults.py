@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
 
 LONGEST = 300
 SECRET = ("pass", "pwd", "secret", "token", "key", "credential")
@@ -22,13 +22,8 @@ def plain(error: BaseException | str, url: str = "") -> str:
 
 def secrets(url: str) -> list[str]:
     """Every spelling in which the url's password, or a secret in its query, can turn up in a message; the longest first."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return [url] if url else []
-    # A password with an unquoted / or # ends urlsplit's authority early, so it is also cut out by hand.
-    found = {parts.password or "", *_by_hand(url)}
-    found |= {value for name, value in parse_qsl(parts.query) if any(word in name.lower() for word in SECRET)}
+    query = parse_qsl(url.partition("?")[2])
+    found = {_password(url), *(value for name, value in query if any(word in name.lower() for word in SECRET))}
     if found - {""}:
         found.add(url)
     spelled = {form(secret) for secret in found for form in (str, unquote, unquote_plus, quote, quote_plus, _quoted_whole)}
@@ -40,7 +35,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if not names:
         return " (there is none at all)"
-    close = get_close_matches(name.lower(), [n.lower() for n in names], n=3, cutoff=0.5)
+    close = get_close_matches(name.lower(), [n.lower() for n in names], n=3, cutoff=0.6)
     shown = [n for n in names if n.lower() in close] or names[:8]
     more = "" if len(shown) == len(names) or close else ", ..."
     return f" (there is {', '.join(shown)}{more})"
@@ -53,10 +48,9 @@ def _said(error: BaseException) -> str:
     return str(error)
 
 
-def _by_hand(url: str) -> set[str]:
-    _, _, rest = url.partition("://")
-    login, at, _ = rest.rpartition("@")
-    return {login.partition(":")[2]} if at else set()
+def _password(url: str) -> str:
+    """Cut out by hand: a parser gives up on just the urls that end up in an error, or ends a password at its first `/`."""
+    return url.partition("://")[2].rpartition("@")[0].partition(":")[2]
 
 
 def _quoted_whole(secret: str) -> str:

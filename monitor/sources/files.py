@@ -12,8 +12,6 @@ from monitor.sources.base import Place
 from monitor.sources.duckdb import DuckDB
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import ibis.expr.types as ir
     from ibis.backends.sql import SQLBackend
 
@@ -42,10 +40,13 @@ class Files(DuckDB):
         with self.speaking(place):
             return self.kept(connection, self._read(connection, files))
 
-    def newest(self, connection: SQLBackend, place: Place, before: datetime) -> float | None:
-        if place.table is None or not paths.has_fields(place.table):
-            return super().newest(connection, place, before)
-        return None
+    def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
+        if place.table is None or place.time_column is None or not paths.has_fields(place.table):
+            return super().newest(connection, place, window)
+        # The newest row is in the window's own file; reading every file there ever was would tell no more.
+        return self.newest_of(
+            connection, self._read(connection, paths.of_window(place.table, window, place.timezone)), place, window
+        )
 
     def table(self, connection: SQLBackend, name: str) -> ir.Table:
         return self._read(connection, paths.always(name))

@@ -22,11 +22,6 @@ SESSION = {"mysql": ("SET SESSION TRANSACTION READ ONLY", "SET time_zone = '+00:
 """What makes a session read-only and its clock UTC, where that is not the driver's doing."""
 LIMIT = {"mysql": ("SET SESSION max_statement_time = {seconds}", "SET SESSION max_execution_time = {milliseconds}")}
 """MariaDB knows the first, MySQL the second."""
-BOOLEANS = {
-    "mysql": "SELECT column_name FROM information_schema.columns "
-    "WHERE column_type = 'tinyint(1)' AND table_schema = database() AND table_name = '{table}'"
-}
-"""MySQL has no booleans: by every driver's agreement a tinyint(1) is one. Ibis takes it for an int8."""
 
 
 class IbisUrl(Source):
@@ -81,11 +76,8 @@ class IbisUrl(Source):
 
     def table(self, connection: SQLBackend, name: str) -> ir.Table:
         table = super().table(connection, name)
-        question = BOOLEANS.get(connection.name)
-        if not question or not name.replace("_", "").isalnum():
-            return table
-        found = {column for (column,) in self.run(connection, question.format(table=name))}
-        return table.mutate(**{column: table[column] != 0 for column in table.columns if column in found})
+        found = _booleans(self, connection, name) if connection.name == "mysql" else set()
+        return table.mutate(**{column: table[column] != 0 for column in table.columns if column in found}) if found else table
 
     def rows(self, connection: SQLBackend, table: ir.Table) -> list[Record]:
         if connection.name == "mysql":
@@ -112,6 +104,18 @@ class IbisUrl(Source):
 def known() -> frozenset[str]:
     """The backends Ibis has, without importing it."""
     return frozenset(entry.name for entry in entry_points(group="ibis.backends"))
+
+
+def _booleans(source: Source, connection: SQLBackend, name: str) -> set[str]:
+    """MySQL has no booleans: by every driver's agreement a tinyint(1) is one. Ibis takes it for an int8."""
+    *schema, table = name.split(".")
+    columns = connection.table("COLUMNS", database="information_schema")
+    wanted = columns.filter(
+        columns["COLUMN_TYPE"] == "tinyint(1)",
+        columns["TABLE_NAME"] == table,
+        columns["TABLE_SCHEMA"] == (schema[-1] if schema else connection.current_database),
+    )
+    return {column for (column,) in source.rows(connection, wanted.select("COLUMN_NAME"))}
 
 
 def _number(error: BaseException) -> Any:

@@ -30,8 +30,8 @@ SESSION = {
 
 
 class SQLAlchemyUrl(DuckDB):
-    """A database by SQLAlchemy's url, `mysql+pymysql://reader:${PASSWORD}@host/shop`, for those Ibis does not know. Only the window's
-    rows travel, in chunks; nothing is written, and the transaction is rolled back at the end. A user's own SQL (`where`, `sql`
+    """A database by SQLAlchemy's url, `mysql+pymysql://reader:${PASSWORD}@host/shop`, for those Ibis does not know. Only the
+    window's rows travel, in chunks; nothing is written, and the transaction is rolled back. A user's own SQL (`where`, `sql`
     checks) is DuckDB's here and sees the window's rows only.
     """
 
@@ -72,12 +72,12 @@ class SQLAlchemyUrl(DuckDB):
             engine = sa.create_engine(self.url.get_secret_value(), poolclass=sa.NullPool)
         except ImportError as error:
             raise SourceError(f"the driver for this url is missing ({self.said(error)}): pip install it") from None
-        except sa.exc.ArgumentError as error:
+        except (sa.exc.ArgumentError, ValueError) as error:
             raise SourceError(f"the url is not understood: {self.said(error)}") from None
         try:
             remote = engine.connect()
         except Exception as error:  # Every driver has exceptions of its own.
-            raise SourceDown(f"{engine.dialect.name} does not let us in: {self.said(_cause(error))}") from None
+            raise SourceDown(f"{engine.dialect.name} does not let us in: {self.said(error)}") from None
         with remote:
             for statement in SESSION.get(engine.dialect.name, ()):
                 with suppress(sa.exc.DBAPIError):
@@ -86,12 +86,22 @@ class SQLAlchemyUrl(DuckDB):
             yield remote
             remote.rollback()
 
+    def said(self, error: BaseException | str) -> str:
+        # The driver's own words, not SQLAlchemy's with the statement and a link to its manual.
+        return super().said(getattr(error, "orig", None) or error)
+
+    def is_down(self, error: BaseException) -> bool:
+        return bool(getattr(error, "connection_invalidated", False))
+
+    def timed_out(self, error: BaseException) -> bool:
+        return any(word in str(getattr(error, "orig", "")) for word in ("max_statement_time", "statement timeout"))
+
     def window(self, connection: SQLBackend, place: Place, window: Window) -> ir.Table:
         with self.speaking(place):
             select, kinds = self._select(connection.remote, place, window)
             return self._copied(connection, select, kinds)
 
-    def newest(self, connection: SQLBackend, place: Place, before: datetime) -> float | None:
+    def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
         import sqlalchemy as sa
 
         if place.time_column is None:
@@ -99,7 +109,7 @@ class SQLAlchemyUrl(DuckDB):
         with self.speaking(place):
             source, _ = self._source(connection.remote, place)
             column = self._time(connection.remote, source, place)
-            newest = connection.remote.execute(sa.select(sa.func.max(column)).where(column < _bound(column, before, place)))
+            newest = connection.remote.execute(sa.select(sa.func.max(column)).where(column < _bound(column, window.end, place)))
             return _epoch(newest.scalar(), place.timezone)
 
     def _select(self, remote: sa.Connection, place: Place, window: Window) -> tuple[Any, Any]:
@@ -191,8 +201,3 @@ def _epoch(value: Any, timezone: str) -> float | None:
     if moment.tzinfo is not None:
         return moment.timestamp()
     return times.instant((moment - datetime(1970, 1, 1)).total_seconds(), timezone, zoned=False)  # noqa: DTZ001 - has no zone
-
-
-def _cause(error: Exception) -> Exception:
-    """The driver's own words, not SQLAlchemy's with a link to its manual."""
-    return getattr(error, "orig", None) or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
@@ -14,6 +15,9 @@ from monitor.sources.places import database_file
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.sql import SQLBackend
+
+STEPS = 100_000
+"""Steps of SQLite's machine, a few milliseconds, after which it looks at the clock."""
 
 
 class SQLite(Source):
@@ -37,6 +41,8 @@ class SQLite(Source):
                 raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
             except sqlite3.Error as error:
                 raise SourceDown(f"{file} cannot be opened as a SQLite database: {error}") from None
+            deadline = time.monotonic() + (self.statement_timeout or timeout).total_seconds()
+            raw.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
             yield ibis.sqlite.from_connection(raw)
 
     def query_schema(self, connection: SQLBackend, query: str) -> Any:
@@ -55,6 +61,9 @@ class SQLite(Source):
         at = column.cast("string").cast("timestamp('UTC')" if zoned else "timestamp")
         exact = times.between(at, start, end, timezone, zoned)
         return exact if start is None or column.type().is_string() else [column >= _days_before(start), *exact]
+
+    def timed_out(self, error: BaseException) -> bool:
+        return str(error) == "interrupted"
 
 
 def _days_before(start: datetime) -> datetime:

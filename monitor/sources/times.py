@@ -20,12 +20,8 @@ def between(at: Any, start: datetime | None, end: datetime, timezone: str, zoned
 
     `zoned`: the column holds instants; else wall-clock times of `timezone`. Ibis literals only.
     """
-    if at.type().is_date():
-        bound = _first_day
-    else:
-        bound = _instant if zoned else _wall
-    conditions = [at < bound(end, timezone)]
-    return conditions if start is None else [at >= bound(start, timezone), *conditions]
+    before = at < _bound(at, end, timezone, zoned)
+    return [before] if start is None else [at >= _bound(at, start, timezone, zoned), before]
 
 
 def epoch(at: Any) -> Any:
@@ -61,19 +57,10 @@ def first_day(moment: datetime, timezone: str) -> date:
     return wall.date() if wall.time() == time(0) else wall.date() + timedelta(days=1)
 
 
-def _instant(moment: datetime, timezone: str) -> Any:
+def _bound(at: Any, moment: datetime, timezone: str, zoned: bool) -> Any:
+    """A moment as an Ibis literal of the column's kind."""
     import ibis
 
-    return ibis.literal(moment.astimezone(UTC))
-
-
-def _wall(moment: datetime, timezone: str) -> Any:
-    import ibis
-
-    return ibis.literal(local(moment, timezone))
-
-
-def _first_day(moment: datetime, timezone: str) -> Any:
-    import ibis
-
-    return ibis.literal(first_day(moment, timezone))
+    if at.type().is_date():
+        return ibis.literal(first_day(moment, timezone))
+    return ibis.literal(moment.astimezone(UTC) if zoned else local(moment, timezone))

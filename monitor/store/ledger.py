@@ -16,13 +16,15 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true
 from alerts.incident import Incident, News, Standing
 from alerts.problem import Problem, State
 from alerts.telling import Delivery
-from checks.result import Family, Result, Severity, finite
+from checks.result import Family, Result, Severity, Status, finite
 from checks.window import Window
+from monitor import fit
 from monitor.job import Measured
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows
 
 LIVE = "live"
+LONGEST_DETAILS = 20_000
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Before:
-    """What stood before, as the decision needs it: problems and open incidents, and the channels each of those was told in."""
+    """What stood before, as the decision needs it: problems and open incidents, and the channels each of those was told in.
+
+    `later` are (check, column, segment) that have a verdict on a later window than the one to decide on.
+    """
 
     standing: Standing
     told: dict[int, frozenset[str]]
+    later: frozenset[tuple[str, str | None, str | None]] = frozenset()
 
 
 def owner() -> str:
@@ -175,7 +181,7 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(_before(connection, subjects))
+            decision = decide(_before(connection, subjects, claim))
             _write_decision(connection, decision, now)
         connection.execute(
             update(windows)
@@ -184,7 +190,7 @@ def record(
                 state=measured.state,
                 rows=measured.rows,
                 seconds=measured.seconds,
-                error=measured.error,
+                error=fit.text(measured.error) if measured.error else None,
                 finished_at=now,
                 next_attempt_at=retry_at,
                 told=decide is not None,
@@ -232,11 +238,11 @@ def _result_row(dataset: str, window: Window, result: Result, now: datetime) -> 
     bounds = result.bounds
     return {
         "dataset": dataset,
-        "check": _clean(result.check, 512),
+        "check": fit.name(result.check, fit.CHECK),
         "kind": result.kind,
         "family": str(result.family),
-        "column": _clean(result.column or "", 255),
-        "segment": _clean(result.segment or "", 512),
+        "column": fit.name(result.column or "", fit.COLUMN),
+        "segment": fit.name(result.segment or "", fit.SEGMENT),
         "window_start": window.start,
         "window_end": window.end,
         "status": str(result.status),
@@ -246,19 +252,16 @@ def _result_row(dataset: str, window: Window, result: Result, now: datetime) -> 
         "learned": bounds.learned if bounds else False,
         "score": result.score,
         "severity": str(result.severity) if result.severity else None,
-        "message": _clean(result.message, 4000),
-        "details": _clean(json.dumps(result.details), 20000) if result.details else None,
+        "message": fit.text(result.message),
+        "details": json.dumps(fit.json(result.details))[:LONGEST_DETAILS] if result.details else None,
         "at": now,
     }
 
 
-def _clean(text: str, most: int) -> str:
-    """PostgreSQL refuses NUL in a text, and no database takes half a surrogate pair."""
-    return text.replace("\x00", "\\0").encode("utf-8", "replace").decode()[:most]
-
-
-def _before(connection: Connection, subjects: Sequence[str]) -> Before:
-    found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
+def _before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Before:
+    # Locked, and in one order: two datasets of a source move the same problems, each from where the other left them.
+    locked = select(problems).where(problems.c.subject.in_(subjects)).order_by(problems.c.fingerprint).with_for_update()
+    found = connection.execute(locked).mappings().all()
     opened = (
         connection.execute(select(incidents).where(incidents.c.subject.in_(subjects), incidents.c.resolved_at.is_(None)))
         .mappings()
@@ -271,7 +274,17 @@ def _before(connection: Connection, subjects: Sequence[str]) -> Before:
     for incident, channel in connection.execute(roots):
         told.setdefault(incident, set()).add(channel)
     standing = Standing([_problem(r) for r in found], [_incident(r) for r in opened], next_id)
-    return Before(standing, {incident: frozenset(names) for incident, names in told.items()})
+    return Before(standing, {incident: frozenset(names) for incident, names in told.items()}, _later(connection, claim))
+
+
+def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:
+    query = (
+        select(results.c.check, results.c.column, results.c.segment)
+        .where(results.c.dataset == claim.dataset, results.c.window_start > claim.window.start)
+        .where(results.c.status.in_((str(Status.PASSED), str(Status.FAILED))))
+        .distinct()
+    )
+    return frozenset((r.check, r.column or None, r.segment or None) for r in connection.execute(query))
 
 
 def _problem(row: Any) -> Problem:
@@ -306,7 +319,7 @@ def _write_decision(connection: Connection, decision: Decision, now: datetime) -
                 revision=change.incident.revision,
                 at=now,
                 happened=str(change.happened),
-                text=_clean("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else ""), 4000),
+                text=fit.text("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else "")),
             )
         )
     for problem in decision.news.problems:
@@ -321,9 +334,8 @@ def _write_problem(connection: Connection, problem: Problem) -> None:
         row[name] = str(row[name]) if row[name] is not None else None
     for name in ("value", "at_least", "at_most", "score"):
         row[name] = finite(row[name])
-    row |= {"column": _clean(problem.column or "", 255), "segment": _clean(problem.segment or "", 512)}
-    row["message"] = _clean(problem.message, 4000)
-    row["check"] = _clean(problem.check, 512)
+    row |= {"column": fit.name(problem.column or "", fit.COLUMN), "segment": fit.name(problem.segment or "", fit.SEGMENT)}
+    row |= {"check": fit.name(problem.check, fit.CHECK), "message": fit.text(problem.message)}
     changed = connection.execute(update(problems).where(problems.c.fingerprint == problem.fingerprint).values(**row))
     if not changed.rowcount:
         connection.execute(insert(problems).values(**row))
@@ -341,9 +353,13 @@ def _write_delivery(connection: Connection, delivery: Delivery, now: datetime) -
             form=delivery.form,
             revision=delivery.revision,
             broadcast=delivery.broadcast,
-            payload=json.dumps(delivery.payload),
+            payload=json.dumps(fit.json(delivery.payload)),
             created_at=now,
             not_before=delivery.not_before,
             expires_at=delivery.expires_at,
         )
     )
+    if delivery.not_before is None and delivery.incident is not None:
+        # What comes first in the thread must not hold this one back until the quiet hours are over.
+        held = (deliveries.c.incident == delivery.incident, deliveries.c.channel == delivery.channel)
+        connection.execute(update(deliveries).where(*held, deliveries.c.not_before > now).values(not_before=None))

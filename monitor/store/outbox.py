@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,11 @@ from monitor.store import ledger
 from monitor.store.store import Store
 from monitor.store.tables import channels, deliveries
 
+log = logging.getLogger("datavigil.delivery")
+
 OVER = ("sent", "dead", "expired", "superseded")
+VIA = ":via:"
+"""In the key of what a fallback sends for another channel."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def finish(store: Store, claimed: Claimed, **values: Any) -> bool:
 
 def forget_root(store: Store, incident: int, channel: str) -> None:
     """The thread's root is gone: what comes next starts a new one."""
-    roots = (deliveries.c.incident == incident, deliveries.c.channel == channel, deliveries.c.form == "root")
+    roots = (deliveries.c.incident == incident, deliveries.c.channel == channel, deliveries.c.form.in_(("root", "message")))
     with store.begin() as connection:
         connection.execute(update(deliveries).where(*roots).values(provider_ref=None))
 
@@ -147,6 +152,51 @@ def block(store: Store, channel: str, kind: str, reason: str, now: datetime, pro
 def unblock(store: Store, channel: str) -> None:
     """The channel works (again)."""
     _set_channel(store, channel, blocked_since=None, blocked_kind=None, reason=None, probe_at=None, paused_until=None)
+
+
+def reroute(store: Store, channel: str, fallback: str, now: datetime) -> int:
+    """What waits for a channel that is out of order goes to its fallback instead, as messages of their own; how many rows.
+
+    Not twice: what came here as somebody's fallback stays and waits, and an incident whose change the fallback is told of
+    anyway is not repeated there.
+    """
+
+    def work(connection: Connection) -> int:
+        rows = connection.execute(
+            select(deliveries)
+            .where(
+                deliveries.c.channel == channel,
+                deliveries.c.state.in_(("pending", "waiting", "unknown")),
+                or_(deliveries.c.not_before.is_(None), deliveries.c.not_before <= now),
+                deliveries.c.key.not_like(f"%{VIA}%"),
+            )
+            .order_by(deliveries.c.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in rows:
+            if row.form != "edit" and not _knows(connection, fallback, row):
+                _copy(connection, row, fallback, now)
+            gone = update(deliveries).where(deliveries.c.id == row.id)
+            connection.execute(gone.values(state="superseded", last_error=f"sent to {fallback} instead"))
+        return len(rows)
+
+    return store.attempt(work)
+
+
+def _knows(connection: Connection, channel: str, row: Any) -> bool:
+    """The channel is told of this change of the incident, or of a later one, by a row of its own."""
+    if row.incident is None:
+        return False
+    same = (deliveries.c.incident == row.incident, deliveries.c.channel == channel, deliveries.c.revision >= row.revision)
+    return connection.execute(select(deliveries.c.id).where(*same)).first() is not None
+
+
+def _copy(connection: Connection, row: Any, fallback: str, now: datetime) -> None:
+    said = Message.from_json(json.loads(row.payload))
+    said = replace(said, why=f"{said.why}; {row.channel} is out of order", may_repeat=said.may_repeat or row.state == "unknown")
+    key = f"{row.key}{VIA}{fallback}"
+    copy = Delivery(key, row.incident, fallback, "message", said, row.revision, expires_at=row.expires_at)
+    ledger._write_delivery(connection, copy, now)
 
 
 def held(store: Store, now: datetime) -> dict[str, Any]:
@@ -183,7 +233,7 @@ def _due(now: datetime, clock: datetime | None = None) -> Any:
 
 def _expire(connection: Connection, channel: str, now: datetime) -> None:
     """Too old to be worth sending; never one that may be on its way."""
-    connection.execute(
+    gone = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.channel == channel,
@@ -192,6 +242,8 @@ def _expire(connection: Connection, channel: str, now: datetime) -> None:
         )
         .values(state="expired")
     )
+    if gone.rowcount:
+        log.error("channel %s: %d deliveries are too old to be sent and were given up", channel, gone.rowcount)
 
 
 def _root(connection: Connection, incident: int | None, channel: str, before: int) -> str | None:

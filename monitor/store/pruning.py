@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, delete, exists, select
 
-from monitor.config import StoreSettings
+from monitor.settings import StoreSettings
 from monitor.store.outbox import OVER
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows

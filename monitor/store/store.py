@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from monitor.sources.faults import plain
+
 log = logging.getLogger("datavigil.store")
 T = TypeVar("T")
 TRIES = 5
@@ -33,6 +35,8 @@ class Store:
             parsed = make_url(url)
             self.place = parsed.render_as_string(hide_password=True)
             self.engine = _engine(url)
+        except OSError as fault:
+            raise StoreError(f"the store {self.place} does not work: {fault.filename}: {fault.strerror}") from None
         except (ArgumentError, ModuleNotFoundError, ValueError) as fault:
             raise StoreError(
                 f"[store] url cannot be used ({type(fault).__name__}); write sqlite:///file.db or postgresql+psycopg://..."
@@ -97,11 +101,7 @@ class Store:
     def said(self, fault: BaseException) -> str:
         """A database fault as one line for people, without statement, parameters and password."""
         cause = fault.orig if isinstance(fault, DBAPIError) and fault.orig is not None else fault
-        line = next((part.strip() for part in str(cause).splitlines() if part.strip()), type(cause).__name__)
-        secret = self.engine.url.password
-        if secret:
-            line = line.replace(str(secret), "***")
-        return f"the store {self.place} does not work: {line}"
+        return f"the store {self.place} does not work: {plain(cause, self.engine.url.render_as_string(hide_password=False))}"
 
     def close(self) -> None:
         self.engine.dispose()

@@ -108,13 +108,13 @@ def _handler(answer: Callable[[Request], Reply], stopped: threading.Event) -> ty
 
         do_GET = do_POST
 
-        def _say(self, reply: Reply, claimed: int = 0) -> None:
+        def _say(self, reply: Reply, whole: bool = True) -> None:
             kind, body = reply.encoded
             self.send_response(reply.status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(body) + claimed), **reply.headers}.items():
+            for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body if whole else body[: len(body) // 2])
 
         def _spoil(self, reply: Reply, fault: Fault) -> None:
             if fault.do == "rate_limit":
@@ -131,7 +131,7 @@ def _handler(answer: Callable[[Request], Reply], stopped: threading.Event) -> ty
 
         def _break(self, reply: Reply, fault: Fault) -> None:
             if fault.do == "cut":
-                self._say(reply, claimed=100)
+                self._say(reply, whole=False)
             elif fault.do == "hang":
                 stopped.wait(fault.seconds)
             elif fault.do == "drip":

@@ -1,0 +1,58 @@
+"""Settings of the sections that stand once in a config; the others' stand beside the code they set."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from alerts.routing import Names, Zone
+from monitor.durations import Duration, Span
+from monitor.sources.base import scheme_of
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(Settings):
+    """`[store]`: where results, incidents and deliveries are kept."""
+
+    url: SecretStr = Field(SecretStr("sqlite:///datavigil.db"), description="sqlite:///file.db or postgresql+psycopg://...")
+    keep_results: Span = Field(timedelta(days=400), description="results older than this are forgotten")
+    keep_profiles: Span = Field(timedelta(days=400), description="profiles older than this are forgotten")
+
+    @field_validator("url")
+    @classmethod
+    def _is_store(cls, url: SecretStr) -> SecretStr:
+        if scheme_of(url.get_secret_value()).partition("+")[0] not in {"sqlite", "postgresql"}:
+            raise ValueError("must be sqlite:///file.db or postgresql+psycopg://user:${PASSWORD}@host/database")
+        return url
+
+
+class DaemonSettings(Settings):
+    """`[daemon]`: how the service works; the defaults suit one machine."""
+
+    workers: int = Field(2, ge=1, le=64, description="worker processes, each measures one window at a time")
+    tick: Span = Field(timedelta(seconds=10), description="how often it looks for windows that are due")
+    lease: Span = Field(timedelta(seconds=60), description="work left unfinished by a dead process is taken over after this long")
+    settle: Duration = Field(
+        timedelta(seconds=60), description="after an unknown outcome, wait this long before looking the message up"
+    )
+    send_timeout: Span = Field(timedelta(seconds=15), description="the total time one send may take")
+
+    @model_validator(mode="after")
+    def _lease_outlasts(self) -> DaemonSettings:
+        if self.lease < max(2 * self.send_timeout, 3 * self.tick):
+            raise ValueError(
+                "lease must be at least twice send_timeout and three times tick, or work is taken over while it goes on"
+            )
+        return self
+
+
+class SummarySettings(Settings):
+    """`[summary]`: the weekly mail. Read and checked; of it only `timezone` is in use yet, as the routes' default."""
+
+    weekly: str = Field("mon 09:00", pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$", description="mon 09:00")
+    timezone: Zone = Field("UTC", description="of that time, and of quiet hours")
+    to: Names = Field((), description="channels, by name")
