@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -41,7 +41,7 @@ class Quiet:
         else:
             inside = clock >= self.start or clock < self.end
             day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
-        end = datetime.combine(day, self.end, zone).astimezone(now.tzinfo)
+        end = datetime.combine(day, self.end, zone).astimezone(UTC)
         # In the hour that comes twice the end may have been before: quiet once is enough.
         return end if inside and end > now else None
 

@@ -238,16 +238,22 @@ def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
 
 
 def judged(check: Check, view: View) -> list[Result]:
-    """The verdicts of a check; never raises: a fault is an errored result, nothing to judge a skipped one."""
+    """The verdicts of a check; never raises: a fault is an errored result, nothing to judge a skipped one.
+
+    Verdicts that came before a fault stay.
+    """
+    results: list[Result] = []
     try:
-        return list(check.judge(view))
+        for result in check.judge(view):
+            results.append(result)
     except NothingToJudge as nothing:
-        return [check.result(Status.SKIPPED, str(nothing), view)]
+        results.append(check.result(Status.SKIPPED, str(nothing), view))
     except CannotJudge as fault:
-        return [check.result(Status.ERRORED, str(fault), view)]
+        results.append(check.result(Status.ERRORED, str(fault), view))
     except Exception as fault:  # A check's own fault must not take the window's other verdicts with it.
         reason = str(fault).splitlines()[0] if str(fault) else ""
-        return [check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view)]
+        results.append(check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view))
+    return results
 
 
 def number(answers: Answers, key: str) -> float | None:

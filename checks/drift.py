@@ -54,12 +54,21 @@ class Drift(Check):
         if _rows(current) < self.rows_least:
             raise NothingToJudge(f"{self.name}: {_rows(current)} values of {self.rows_least} needed")
         self._refuse_free_text(current, view)
-        if view.reference is None and len(past) < self.pool_least:
+        reference = self._reference(view)
+        if reference is None and len(past) < self.pool_least:
             raise NothingToJudge(f"{self.name}: no reference yet ({len(past)} of {self.pool_least} windows)")
-        yield self._compared(view, current, past)
+        yield self._compared(view, current, past, reference)
 
     def _of(self, answers: Answers, schema: Schema) -> Histogram | Counts:
         return histogram(answers, self.column) if self._kind(schema) == "number" else counts(answers, self.column)
+
+    def _reference(self, view: View) -> Histogram | Counts | None:
+        """The dataset's reference; None where it has none or lacks this column, as after a window without it was merged in."""
+        try:
+            reference = None if view.reference is None else self._of(view.reference, view.schema)
+        except CannotJudge:
+            return None
+        return reference if reference is not None and _rows(reference) else None
 
     def _past(self, view: View) -> list[tuple[Any, Histogram | Counts]]:
         """The windows that have this distribution with values enough, and the distribution, oldest first."""
@@ -78,13 +87,16 @@ class Drift(Check):
         if distinct is not None and (distinct > self.most_values or distinct > max(_rows(current) / 2, 20)):
             raise NothingToJudge(f"{self.name}: {amount(distinct, 'rows')} different values in {amount(view.rows, 'rows')} rows")
 
-    def _compared(self, view: View, current: Histogram | Counts, past: Sequence[tuple[Any, Histogram | Counts]]) -> Result:
+    def _compared(
+        self,
+        view: View,
+        current: Histogram | Counts,
+        past: Sequence[tuple[Any, Histogram | Counts]],
+        reference: Histogram | Counts | None,
+    ) -> Result:
         from checks import distance
 
         method, measure = self._measure(isinstance(current, Histogram))
-        reference = None if view.reference is None else self._of(view.reference, view.schema)
-        if reference is not None and not _rows(reference):
-            raise NothingToJudge(f"{self.name}: the reference has no values")
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else []
         masses = distance.aligned([*first, *(answer for _, answer in past), current])

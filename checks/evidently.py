@@ -74,11 +74,11 @@ class Evidently(Check):
         reference = self._reference(view)
         apart = unsound(current, reference, view.schema)
         self._refuse(apart)
-        if not self.watched and not self._of_a_model:
-            for column, (status, why) in apart.items():
+        if not self.column and not self._of_a_model:
+            for column, (status, why) in self._meant(apart).items():
                 yield self._apart(self.result(status, f"{self.name}: {column} is left out: {why}", view, column=column), column)
         sound = [c for c in current.columns if c not in apart]
-        if not sound:
+        if not [c for c in self.columns or sound if c in sound]:
             raise NothingToJudge(f"{self.name}: no column can be compared")
         run = Run(self, plain(current[sound], view.schema), None if reference is None else plain(reference[sound], view.schema))
         yield from self._results(view, run, sound)
@@ -91,13 +91,16 @@ class Evidently(Check):
         return frame if len(frame) else None
 
     def _refuse(self, apart: Mapping[str, tuple[Status, str]]) -> None:
-        """Raises where a column that the user named cannot be judged."""
+        """Raises where the one column that it is about, or one of a model's, cannot be judged."""
         roles = [r for r in (self.regression, self.classification, self.ranking) if r]
-        named = [*self.watched, *(v for role in roles for v in role.values() if isinstance(v, str))]
+        named = [*([self.column] if self.column else []), *(v for role in roles for v in role.values() if isinstance(v, str))]
         for column in named:
             if column in apart:
                 status, why = apart[column]
                 raise (NothingToJudge if status is Status.SKIPPED else CannotJudge)(f"{self.name}: {column}: {why}")
+
+    def _meant(self, apart: Mapping[str, tuple[Status, str]]) -> dict[str, tuple[Status, str]]:
+        return {c: fault for c, fault in apart.items() if self.columns is None or c in self.columns}
 
     def _results(self, view: View, run: Run, sound: list[str]) -> Iterator[Result]:
         try:
@@ -111,7 +114,9 @@ class Evidently(Check):
                 raise CannotJudge(f"{self.name}: Evidently could not compute it: {reason(fault)}") from fault
             yield from self._one_by_one(view, run, [c for c in self.columns or sound if c in sound])
             return
-        yield from self._told(view, measured)
+        if not self.bounded and not any(m.tests for m in measured):
+            raise NothingToJudge(f"{self.name}: Evidently has no test of its own for this; give at_least or at_most")
+        yield from self._told(view, measured, lone=len(measured) == 1)
 
     def _one_by_one(self, view: View, run: Run, columns: list[str]) -> Iterator[Result]:
         """A column that makes a report fail must not hide the others: each gets a report of its own."""
@@ -122,17 +127,14 @@ class Evidently(Check):
                 said = f"{self.name}: Evidently could not compute {column}: {reason(fault)}"
                 yield self._apart(self.result(Status.ERRORED, said, view, column=column), column)
                 continue
-            yield from self._told(view, measured)
+            yield from self._told(view, measured, lone=False)
 
-    def _told(self, view: View, measured: list[Measured]) -> Iterator[Result]:
-        judged = [m for m in measured if self.bounded or m.tests]
-        if not judged:
-            raise NothingToJudge(f"{self.name}: Evidently has no test of its own for this; give at_least or at_most")
-        for one in judged:
+    def _told(self, view: View, measured: list[Measured], lone: bool) -> Iterator[Result]:
+        for one in (m for m in measured if self.bounded or m.tests):
             for label, value in one.values if self.bounded else one.values[:1]:
                 made = self._by_bounds(view, one, label, value) if self.bounded else self._by_tests(view, one, value)
                 # A lone metric is the check itself; a preset's are told apart.
-                yield made if len(measured) == 1 and not label else self._apart(made, one.name + label)
+                yield made if lone and not label else self._apart(made, one.name + label)
 
     def _apart(self, made: Result, part: str) -> Result:
         return replace(made, check=f"{self.name}: {part}")

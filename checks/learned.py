@@ -152,7 +152,7 @@ def _against(value: float, group: Sequence[Point], rows: int, scale: Scale, upwa
     up = max(width, _there(expected + least, scale, typical) - centre)
     down = max(width, centre - _there(expected - least, scale, typical))
     out = _there(value, scale, typical) - centre
-    score = out / up if out > 0 else (0.0 if upward else -out / down)
+    score = out / up if out > 0 else (0.0 if upward else abs(out) / down)
     low_usual, high_usual = _inner(group)
     return Learned(
         at_least=None if upward else _back(centre - down, scale, typical),

@@ -53,8 +53,7 @@ class Calendar:
     def closed(self, after: datetime | None, until: datetime, most: int | None = None) -> Iterator[Window]:
         """Windows that start at or after `after` and end at or before `until`, oldest first; without `after` only the last one."""
         if after is None:
-            last = self.previous(self.holding(until))
-            yield self.holding(until) if self.holding(until).end <= until else last
+            yield self.previous(self.holding(until))
             return
         window = self.holding(after)
         if window.start < after:

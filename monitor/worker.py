@@ -199,9 +199,7 @@ def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:
     if dataset.empty == "ok":
         return Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, f"no rows: {reason}", value=0.0)
     message = f"no data for {job.window}: {reason}"
-    return Result(
-        ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL
-    )
+    return Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL)
 
 
 def _errored(check: str, reason: str, began: float) -> Measured:

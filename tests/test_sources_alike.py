@@ -105,7 +105,13 @@ def in_postgres(_: Path, request: pytest.FixtureRequest) -> Home:
     return Home(source(server.reader), Place(table="orders", time_column="at"))
 
 
-def in_mariadb(_: Path, request: pytest.FixtureRequest) -> Home:
+def in_mariadb(folder: Path, request: pytest.FixtureRequest) -> Home:
+    pytest.importorskip("MySQLdb")
+    home = in_mariadb_by_sqlalchemy(folder, request)
+    return Home(source(home.source.url.get_secret_value().replace("mysql+pymysql://", "mysql://")), home.place)
+
+
+def in_mariadb_by_sqlalchemy(_: Path, request: pytest.FixtureRequest) -> Home:
     server = request.getfixturevalue("mariadb")
     server.run(
         "DROP TABLE IF EXISTS orders",
@@ -114,13 +120,7 @@ def in_mariadb(_: Path, request: pytest.FixtureRequest) -> Home:
         "seen timestamp(6) null, born date)",
         *(f"INSERT INTO orders VALUES ({', '.join(literal(v) for v in row)})".replace("+00:00'", "'") for row in rows()),
     )
-    return Home(source(server.reader), Place(table="orders", time_column="at"))
-
-
-def in_mariadb_by_sqlalchemy(folder: Path, request: pytest.FixtureRequest) -> Home:
-    pytest.importorskip("pymysql")
-    home = in_mariadb(folder, request)
-    return Home(source(home.source.url.get_secret_value().replace("mysql://", "mysql+pymysql://")), home.place)
+    return Home(source(server.reader.replace("mysql://", "mysql+pymysql://")), Place(table="orders", time_column="at"))
 
 
 def literal(value: Any) -> str:

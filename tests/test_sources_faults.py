@@ -37,6 +37,11 @@ def opened(source: Source, place: Place, timeout: timedelta = SOON) -> Any:
     return reading(source, place, DAY, timeout)
 
 
+def driver_of(scheme: str) -> None:
+    """Skips where the scheme's driver is not installed."""
+    pytest.importorskip({"postgres": "psycopg", "mysql": "MySQLdb", "mysql+pymysql": "pymysql"}[scheme])
+
+
 def told(source: Source, place: Place | None = None, timeout: timedelta = SOON) -> tuple[type[Exception], str]:
     """The class and text of the error that reading raises; no password is in it."""
     with pytest.raises(SourceError) as error, opened(source, place or Place(table="orders"), timeout):
@@ -49,6 +54,7 @@ def told(source: Source, place: Place | None = None, timeout: timedelta = SOON) 
 @pytest.mark.parametrize("kind", [Postgres, IbisUrl, SQLAlchemyUrl], ids=lambda kind: kind.__name__)
 def test_a_source_that_does_not_answer_is_down(kind: type[Source]) -> None:
     scheme = {Postgres: "postgres", IbisUrl: "mysql", SQLAlchemyUrl: "mysql+pymysql"}[kind]
+    driver_of(scheme)
     url = f"{scheme}://reader:hunter2%2F%26%3F%25@127.0.0.1:1/shop"
     error, text = told(kind(url=SecretStr(url)))
     assert error is SourceDown
@@ -57,6 +63,7 @@ def test_a_source_that_does_not_answer_is_down(kind: type[Source]) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgres", "mysql", "mysql+pymysql"])
 def test_a_wrong_password_is_told_and_not_leaked(scheme: str, request: pytest.FixtureRequest) -> None:
+    driver_of(scheme)
     server = request.getfixturevalue("postgres" if scheme == "postgres" else "mariadb")
     kind = {"postgres": Postgres, "mysql": IbisUrl, "mysql+pymysql": SQLAlchemyUrl}[scheme]
     url = server.reader.replace("p%40ss%2Fw%3Ard", "hunter2%2F%26%3F%25").replace(scheme_of(server.reader), scheme)
@@ -179,6 +186,7 @@ def test_a_sqlite_file_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql"])
 def test_a_mariadb_statement_that_hangs_is_ended(scheme: str, mariadb: Any) -> None:
+    driver_of(scheme)
     mariadb.run("CREATE OR REPLACE TABLE one (x int)", "INSERT INTO one VALUES (1)")
     kind = {"mysql": IbisUrl, "mysql+pymysql": SQLAlchemyUrl}[scheme]
     url = mariadb.reader.replace("mysql", scheme)
@@ -194,6 +202,7 @@ def test_a_mariadb_statement_that_hangs_is_ended(scheme: str, mariadb: Any) -> N
     ("fixture", "name"), [("postgres", "public.named"), ("postgres", "named"), ("mariadb", "shop.named"), ("mariadb", "named")]
 )
 def test_a_table_may_be_named_with_its_schema(fixture: str, name: str, request: pytest.FixtureRequest) -> None:
+    driver_of({"mariadb": "mysql"}.get(fixture, fixture))
     server = request.getfixturevalue(fixture)
     server.run("DROP TABLE IF EXISTS named", "CREATE TABLE named AS SELECT 1 AS x")
     kind = {"postgres": Postgres, "mariadb": IbisUrl}[fixture]

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true, update
 
-from alerts.incident import Incident, News, Standing
+from alerts.incident import Happened, Incident, News, Standing
 from alerts.problem import Problem, State
 from alerts.telling import Delivery
 from checks.result import Family, Result, Severity, Status, finite
@@ -258,10 +258,19 @@ def _result_row(dataset: str, window: Window, result: Result, now: datetime) -> 
     }
 
 
+def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
+    """Two datasets of a source move the same problems and incident: each must see all of what the other one wrote.
+
+    Row locks do not help, the rows may not be there yet. SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        for subject in sorted(subjects):
+            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(subject))))
+
+
 def _before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Before:
-    # Locked, and in one order: two datasets of a source move the same problems, each from where the other left them.
-    locked = select(problems).where(problems.c.subject.in_(subjects)).order_by(problems.c.fingerprint).with_for_update()
-    found = connection.execute(locked).mappings().all()
+    _one_by_one(connection, subjects)
+    found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
     opened = (
         connection.execute(select(incidents).where(incidents.c.subject.in_(subjects), incidents.c.resolved_at.is_(None)))
         .mappings()
@@ -312,7 +321,7 @@ def _write_decision(connection: Connection, decision: Decision, now: datetime) -
         changed = connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(**row))
         if not changed.rowcount:
             connection.execute(insert(incidents).values(**row))
-        worst = (change.members or change.gone)[:3]
+        worst = (change.gone if change.happened in {Happened.LEFT, Happened.RESOLVED} else change.members)[:3]
         connection.execute(
             insert(events).values(
                 incident=change.incident.id,
