@@ -70,7 +70,7 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
     head = f"{WORD[incident.severity]} {subject.name}: {_first_words(lead)}"
     if over:
         lasted = duration((now - since).total_seconds())
-        text = f"RESOLVED {subject.name}: {NAMED[incident.family]} is over after {lasted} (was {WORD[incident.severity]})"
+        text = f"RESOLVED {subject.name}: {NAMED[incident.family]}, over after {lasted} (was {WORD[incident.severity]})"
         if change.reason:
             text += f", {change.reason}"
     else:

@@ -42,6 +42,7 @@ log = logging.getLogger("datavigil.window")
 AT_ONCE = 5
 """Windows of one dataset that are caught up per tick."""
 LONGEST_RETRY = timedelta(minutes=30)
+SAME_TIME_DAYS = 28
 
 
 class Workers(Protocol):
@@ -131,7 +132,7 @@ class Runner:
         claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again)
         if claim is None:
             return False
-        history = ledger.history(self.store, dataset.name, window.start, worker.HISTORY)
+        history = ledger.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
         job = Job(dataset, self.config.sources[dataset.source], window, now, history, self.reference(dataset))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
         self.running[dataset.name] = Running(claim, dataset, future, tells)
@@ -196,6 +197,14 @@ class Runner:
         """At shutdown: what is still running is somebody else's to do."""
         ledger.give_back(self.store, [r.claim for r in self.running.values()])
         self.running.clear()
+
+
+def same_time(dataset: Dataset, window: Window) -> list[datetime]:
+    """The starts of the windows at the same time on the last days, for windows shorter than a day: their own kind of history."""
+    if dataset.every >= timedelta(days=1):
+        return []
+    days = (window.local_start - timedelta(days=n) for n in range(1, SAME_TIME_DAYS + 1))
+    return [dataset.calendar.holding(at).start for at in days]
 
 
 def outcome(future: Future[Measured], dataset: Dataset) -> Measured:

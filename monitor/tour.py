@@ -93,7 +93,10 @@ def _catch_up(config: Config, store: Store, story: demo.Story, say: _Say) -> lis
     def seen(finished: Finished) -> None:
         found.append(finished)
         failed = sum(r.status == "failed" for r in finished.measured.results)
-        say(f"\n-- {finished.window}: {finished.measured.rows} rows, " + (f"{failed} finding{'s' * (failed > 1)}" if failed else "all well"))
+        say(
+            f"\n-- {finished.window}: {finished.measured.rows} rows, "
+            + (f"{failed} finding{'s' * (failed > 1)}" if failed else "all well")
+        )
         daemon.deliver_now(config, store)
 
     daemon.run_due(config, store, daemon.now(), [DATASET], seen)

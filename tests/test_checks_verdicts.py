@@ -396,3 +396,10 @@ def test_words_have_no_wasserstein_distance() -> None:
 def test_the_time_column_s_distribution_is_not_watched() -> None:
     table = Table({"at": "int64", "x": "float64", "t": "string"}, time_column="at")
     assert [c.name for c in Drift.automatic(table)] == ["drift(x)", "drift(t)"]
+
+
+def test_a_reference_without_the_column_leaves_the_last_windows_to_compare_with() -> None:
+    past = [spread(b % 5 / 50) for b in range(40)]
+    result = only(judged(Drift(column="x"), view(spread(2.0), past, reference={})))
+    assert result.status is Status.FAILED
+    assert "from the last 28 windows" in result.message

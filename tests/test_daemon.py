@@ -49,6 +49,9 @@ token = "${{SLACK_BOT_TOKEN}}"
 channel = "#data-quality"
 api = "{slack}"
 
+[store]
+url = "{store}"
+
 [daemon]
 tick = "1s"
 lease = "4s"
@@ -120,13 +123,15 @@ def service(folder: Path, slack: FakeSlack) -> Iterator[Service]:
             made.end(signal.SIGKILL)
 
 
-def written(folder: Path, slack: FakeSlack, postgres: Server, table: str, cut: str) -> None:
+def written(folder: Path, slack: FakeSlack, postgres: Server, table: str, cut: str, store: str = "sqlite:///datavigil.db") -> None:
     folder.mkdir(exist_ok=True)
-    config = CONFIG.format(url=postgres.reader, slack=slack.url, table=table, cut=cut)
+    config = CONFIG.format(url=postgres.reader, slack=slack.url, table=table, cut=cut, store=store)
     (folder / "config.toml").write_text(config)
 
 
-def test_rows_of_another_process_become_one_root_message_that_recovery_edits(tmp_path: Path, postgres: Server) -> None:
+def test_rows_of_another_process_become_one_root_message_that_recovery_edits(
+    tmp_path: Path, postgres: Server, store_url: str
+) -> None:
     postgres.run(
         "DROP TABLE IF EXISTS live",
         "CREATE TABLE live (created_at timestamptz, amount float8)",
@@ -142,7 +147,7 @@ def test_rows_of_another_process_become_one_root_message_that_recovery_edits(tmp
 
     feeder = threading.Thread(target=feed)
     with FakeSlack() as slack, service(tmp_path, slack) as daemon:
-        written(tmp_path, slack, postgres, "live", 'every = "2s"')
+        written(tmp_path, slack, postgres, "live", 'every = "2s"', store_url)
         feeder.start()
         try:
             daemon.start()

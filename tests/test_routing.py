@@ -162,7 +162,7 @@ def test_without_quiet_hours_nothing_waits() -> None:
 
 @pytest.mark.parametrize("wrong", ["22-8", "22:00", "25:00-08:00", "22:00-08:61", "08:00-08:00", 5, ["22:00-08:00"], ""])
 def test_quiet_hours_that_mean_nothing_are_refused(wrong: Any) -> None:
-    with pytest.raises(ValidationError, match="22:00-08:00|at once"):
+    with pytest.raises(ValidationError, match=r"22:00-08:00|at once"):
         route(quiet=wrong)
 
 

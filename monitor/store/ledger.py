@@ -134,16 +134,24 @@ def give_back(store: Store, claims: Sequence[Claim]) -> None:
             connection.execute(gone.values(lease_until=store.clock(connection)))
 
 
-def history(store: Store, dataset: str, before: datetime, most: int) -> list[tuple[datetime, datetime, bytes]]:
-    """(start, end, profile) of the last `most` windows that ended by `before`, oldest first."""
+def history(
+    store: Store, dataset: str, before: datetime, most: int, also: Sequence[datetime] = ()
+) -> list[tuple[datetime, datetime, bytes]]:
+    """(start, end, profile) of the last `most` windows that ended by `before`, and of those that start at `also`, oldest first."""
     query = (
         select(profiles.c.start, profiles.c.end, profiles.c.body)
         .where(profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before)
         .order_by(profiles.c.start.desc())
         .limit(most)
     )
+    named = select(profiles.c.start, profiles.c.end, profiles.c.body).where(
+        profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before, profiles.c.start.in_(also)
+    )
     with store.reading() as connection:
-        return [(r.start, r.end, r.body) for r in reversed(connection.execute(query).all())]
+        found = {r.start: (r.start, r.end, r.body) for r in connection.execute(query)}
+        if also:
+            found |= {r.start: (r.start, r.end, r.body) for r in connection.execute(named)}
+    return [found[start] for start in sorted(found)]
 
 
 def between(store: Store, dataset: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime, bytes]]:
