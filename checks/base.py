@@ -249,7 +249,9 @@ def judged(check: Check, view: View) -> list[Result]:
     except NothingToJudge as nothing:
         results.append(check.result(Status.SKIPPED, str(nothing), view))
     except CannotJudge as fault:
-        results.append(check.result(Status.ERRORED, str(fault), view))
+        said = str(fault)
+        named = said if said.startswith(check.name) else f"{check.name} could not be judged: {said}"
+        results.append(check.result(Status.ERRORED, named, view))
     except Exception as fault:  # A check's own fault must not take the window's other verdicts with it.
         reason = str(fault).splitlines()[0] if str(fault) else ""
         results.append(check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view))

@@ -35,6 +35,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 DEFAULT = Path("config.toml")
 
 
+@app.callback(invoke_without_command=True)
+def version(version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False) -> None:
+    if version:
+        from monitor import __version__
+
+        print(f"datavigil {__version__}")
+        raise typer.Exit(OK)
+
+
 @app.command()
 def run(config: ConfigPath = DEFAULT) -> None:
     """The daemon: measures windows when they close, tells people, until it is stopped."""
@@ -104,7 +113,7 @@ def backfill(
     if json:
         print(printing.as_json({"windows": [window.as_json() for window in finished]}))
     else:
-        print(f"{len(finished)} of {count} windows measured, {count - len(finished)} were there already")
+        print("\n".join(printing.backfilled(finished, count)))
     raise typer.Exit(ERRORED if any(f.measured.state == "errored" for f in finished) else OK)
 
 
@@ -137,7 +146,9 @@ def test_channel(name: str, config: ConfigPath = DEFAULT, json: AsJson = False) 
     read = _config(config)
     channel = read.channels[_known(name, read.channels, "channel")]
     try:
-        reference = delivery.send_test(channel, name, daemon.now(), read.daemon.send_timeout)
+        # A channel that prints must not get between the facts.
+        with redirect_stdout(sys.stderr) if json else nullcontext():
+            reference = delivery.send_test(channel, name, daemon.now(), read.daemon.send_timeout)
     except DeliveryError as fault:
         if json:
             print(printing.as_json({"channel": name, "sent": False, "error": str(fault)}))
@@ -261,7 +272,8 @@ def _known(name: str, known: Mapping[str, Any], word: str = "dataset") -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, 1)
-    _refuse(f'there is no {word} "{name}"' + (f'; did you mean "{near[0]}"?' if near else f"; there are: {', '.join(known)}"))
+    said = f'there is no {word} "{name}"'
+    _refuse(f'{said}; did you mean "{near[0]}"?' if near else f"{said}; there {'are: ' + ', '.join(known) if known else 'is none'}")
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -280,6 +292,9 @@ def _time(text: str | None, zone: str = "UTC") -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         _refuse(f"{text!r} is no time; write 2026-11-23 or 2026-11-23T08:00Z")
+    # Far from there the calendar ends, and arithmetic with it.
+    if not 1900 <= at.year <= 2200:
+        _refuse(f"{text!r} is out of reach; write a time between 1900 and 2200")
     return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
 
 

@@ -89,6 +89,7 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._stop)
+        self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
             sender.thread.start()
         ticker.start()
@@ -162,6 +163,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
 def deliver_now(config: Config, store: Store) -> None:
     """Send what waits, each row once; what does not go now stays written down for the next run."""
     at = now()
+    outbox.try_again(store)
     fallbacks = [channel.fallback for channel in config.channels.values() if channel.fallback]
     # Fallbacks once more at the end: a channel that turned out broken may have handed them its rows.
     for name in (*config.channels, *fallbacks):

@@ -154,7 +154,9 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
     elif isinstance(fault, Unknown):
         values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
     elif isinstance(fault, ChannelBroken | CredentialBroken):
-        values |= {"state": later, "next_attempt_at": _broken(store, claimed, fault, now)}
+        # When it is tried again is the channel's matter, not the row's.
+        values |= {"state": later, "next_attempt_at": None}
+        _broken(store, claimed, fault, now)
     elif isinstance(fault, RootGone) and claimed.incident is not None:
         outbox.forget_root(store, claimed.incident, claimed.channel)
         values |= {"state": "waiting", "next_attempt_at": now}
@@ -173,13 +175,12 @@ def _patience(config: Config, claimed: Claimed) -> timedelta:
     return min(config.daemon.settle * doubled, timedelta(minutes=10))
 
 
-def _broken(store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime) -> datetime:
-    """The channel is out of order: it takes nothing until the next probe, whose time this gives."""
+def _broken(store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime) -> None:
+    """The channel is out of order: it takes nothing until the next probe."""
     credential = isinstance(fault, CredentialBroken)
     probe = now + (PROBE_CREDENTIAL if credential else PROBE_CHANNEL)
     if outbox.block(store, claimed.channel, "credential" if credential else "channel", str(fault), now, probe):
         log.error("channel %s takes nothing until it is mended: %s", claimed.channel, fault)
-    return probe
 
 
 def _backoff(attempts: int) -> float:

@@ -33,7 +33,11 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
 
     def decide(before: Before) -> Decision:
         # A window that is measured late, after later ones, says nothing of what is asked today.
-        found = news(before.standing, fresh(seen, before), now, None if before.later else asked)
+        told_of = fresh(seen, before)
+        if before.unmeasured is not None and before.unmeasured >= now - dataset.catchup:
+            # Another window is still being tried: that this one could be measured does not end the trouble with that one.
+            told_of = [s for s in told_of if s.result.check != MEASURE or s.result.status is Status.FAILED]
+        found = news(before.standing, told_of, now, None if before.later else asked)
         told: list[Delivery] = []
         for change in found.changes:
             told += _deliveries(config, dataset, window, measured, change, before, now)

@@ -74,5 +74,5 @@ class Outside:
         for name, value in sorted(self.used.items(), key=lambda item: -len(item[1])):
             for shown in {value, repr(value)[1:-1]} if len(value) > 2 else ():
                 text = text.replace(shown, name)
-            text = text.replace(repr(value), name).replace(f'"{value}"', name)
+            text = text.replace(repr(value), f"'{name}'").replace(f'"{value}"', f'"{name}"')
         return text

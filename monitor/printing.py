@@ -95,13 +95,23 @@ def window(finished: Finished, everything: bool = False) -> list[str]:
     measured = finished.measured
     count = {status: sum(r.status == status for r in measured.results) for status in MARK}
     told = ", ".join(f"{n} {status}" for status, n in count.items() if n) or "nothing to judge"
-    rows = "" if measured.rows is None else f"{measured.rows:,} rows, ".replace(",", " ", 1)
+    rows = "" if measured.rows is None else f"{measured.rows:,}".replace(",", " ") + " rows, "
     lines = [f"{finished.dataset.name} {finished.window}: {measured.state.replace('_', ' ')}, {rows}{told}"]
     for result in measured.results:
         if everything or result.status in {"failed", "errored"}:
             where = f" [{result.segment}]" if result.segment else ""
             level = f" {result.severity}" if result.severity else ""
             lines.append(f"  {MARK[result.status]}{level}: {result.message}{where}")
+    return lines
+
+
+def backfilled(finished: Sequence[Finished], count: int) -> list[str]:
+    """What a backfill came to, with the reason of the first window that could not be measured."""
+    wrong = [f for f in finished if f.measured.state == "errored"]
+    lines = [f"{len(finished) - len(wrong)} of {count} windows measured, {count - len(finished)} were there already"]
+    if wrong:
+        lines[0] += f", {len(wrong)} errored"
+        lines.append(f"  the first of them, {wrong[0].window}: {wrong[0].measured.error}")
     return lines
 
 

@@ -16,8 +16,13 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from monitor.store.store import Store
+
+# How long an example takes is the machine's affair; no test here fails for being slow.
+settings.register_profile("datavigil", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("datavigil")
 
 
 @pytest.hookimpl(wrapper=True)

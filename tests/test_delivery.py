@@ -21,7 +21,8 @@ from alerts.slack import Slack
 from alerts.telling import Delivery, Form, harmless
 from alerts.webhook import Webhook
 from monitor import delivery
-from monitor.config import Config, DaemonSettings
+from monitor.config import Config
+from monitor.settings import DaemonSettings
 from monitor.store import looking, outbox
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, incidents

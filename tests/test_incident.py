@@ -149,6 +149,17 @@ def test_trouble_after_the_end_is_a_new_incident() -> None:
     assert happened(world.changes) == ["INC-1 opened", "INC-1 resolved", "INC-2 opened"]
 
 
+def test_an_incident_that_is_over_takes_no_more_problems() -> None:
+    world = World()
+    for letter in "FOO":
+        world.see(f"missing(a) {letter}")
+    standing = Standing(list(world.problems.values()), list(world.incidents.values()), 2)
+    [change] = news(
+        standing, [Sighting("orders", result("missing(b) F"), START + 3 * DAY, START + 4 * DAY)], START + 4 * DAY
+    ).changes
+    assert (change.incident.id, change.happened) == (2, Happened.OPENED)
+
+
 def test_one_ends_while_another_begins_and_the_incident_goes_on() -> None:
     world = World()
     world.see("missing(a) F")

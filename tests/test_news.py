@@ -16,13 +16,14 @@ from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from monitor.config import Config
 from monitor.dataset import Dataset
-from monitor.job import Measured
+from monitor.job import Job, Measured
 from monitor.news import deciding, subjects
+from monitor.sources.files import Files
 from monitor.store import ledger
 from monitor.store.ledger import Decision
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, incidents
-from monitor.worker import MEASURE, REACHABLE
+from monitor.worker import MEASURE, REACHABLE, measure_window
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -134,6 +135,16 @@ def test_an_empty_window_is_over_also_where_no_check_counts_rows(world: World) -
     assert world.see(2, without) == [("arrival", Happened.RESOLVED)]
 
 
+def test_an_empty_window_is_no_data_even_where_no_check_counts_rows(tmp_path: Path) -> None:
+    (tmp_path / "2026-11-20.csv").write_text("amount\n", encoding="utf-8")
+    table = f"{tmp_path}/{{start:%Y-%m-%d}}.csv"
+    for empty, status in (("fail", Status.FAILED), ("ok", Status.PASSED)):
+        dataset = Dataset.model_validate({"name": "orders", "table": table, "auto": False, "empty": empty})
+        job = Job(dataset, Files(), Window(START, START + DAY), START + DAY)
+        measured = measure_window(job)
+        assert (measured.state, [(r.check, r.status) for r in measured.results]) == ("no_data", [("row_count", status)])
+
+
 def test_a_late_window_does_not_bring_back_what_a_later_one_found_well(world: World) -> None:
     world.see(1, done("missing(a) O"))
     assert world.see(0, done("missing(a) F"), START + 3 * DAY) == []
@@ -167,8 +178,9 @@ def test_what_turns_critical_at_night_is_not_held_back_by_a_warning_that_waits(t
     world = World(tmp_path, quiet="00:00-08:00")
     world.see(0, done("missing(a) F"))
     assert waiting(world, START + DAY) == [("message", False)]
-    world.see(1, done("missing(a) C"), START + 2 * DAY)
-    assert waiting(world, START + 2 * DAY) == [("message", True), ("message", True)]
+    night = START + DAY + timedelta(hours=2)
+    world.see(1, done("missing(a) C"), night)
+    assert waiting(world, night) == [("message", True), ("message", True)]
 
 
 def test_a_warning_that_waits_is_not_hurried_by_another_warning(tmp_path: Path) -> None:
@@ -183,3 +195,23 @@ def waiting(world: World, now: datetime) -> list[tuple[str, bool]]:
     with world.store.reading() as connection:
         rows = connection.execute(select(deliveries).order_by(deliveries.c.id)).all()
     return [(row.form, row.not_before is None or row.not_before <= now) for row in rows]
+
+
+def test_a_window_that_cannot_be_measured_keeps_its_incident_open_while_others_are_measured(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.see(0, done())
+    assert world.see(1, errored(MEASURE)) == [("source", Happened.OPENED)]
+    for day in (2, 3, 4):
+        assert world.see(day, done()) == []
+    assert world.see(1, errored(MEASURE), START + 5.5 * DAY) == []
+    assert world.open() == ["source"]
+    assert world.see(1, done(), START + 6 * DAY) == []
+    assert world.see(6, done()) == [("source", Happened.RESOLVED)]
+
+
+def test_a_window_that_is_too_old_to_be_tried_again_keeps_nothing_open(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.see(0, errored(MEASURE))
+    changes = [world.see(day, done()) for day in range(1, 12)]
+    assert [("source", Happened.RESOLVED)] in changes
+    assert world.open() == []

@@ -286,6 +286,16 @@ def test_a_blocked_channel_is_held_until_its_probe_and_known_since_when(store: S
     assert looking.channel_states(store) == {}
 
 
+def test_at_a_start_a_blocked_channel_is_tried_at_once_and_still_known_as_broken(store: Store) -> None:
+    outbox.block(store, "team", "credential", "invalid_auth", NOON, NOON + MINUTE)
+    outbox.pause(store, "oncall", NOON + MINUTE)
+
+    outbox.try_again(store)
+
+    assert set(outbox.held(store, NOON)) == {"oncall"}
+    assert looking.channel_states(store)["team"]["broken_since"] == NOON
+
+
 def test_all_that_waits_for_a_broken_channel_goes_to_its_fallback(store: Store) -> None:
     put(store, "1 open", "root", 1, revision=1)
     put(store, "1 rev", "edit", 1, revision=2)

@@ -137,11 +137,9 @@ def test_a_problem_keeps_the_worst_severity_and_the_last_value() -> None:
 def test_a_problem_that_is_over_forgets_what_it_belonged_to_and_stays_readable() -> None:
     opened, _ = told("C")
     assert opened is not None
-    belongs = replace(opened, incident=7)
-    for number in (1, 2):
-        over, move = advance(belongs, sighting("O", number))
-        assert over is not None
-        belongs = over
+    once, _ = advance(replace(opened, incident=7), sighting("O", 1))
+    over, move = advance(once, sighting("O", 2))
+    assert over is not None
     assert move is Move.RESOLVED
     assert (over.incident, over.since, over.severity, over.state) == (None, None, None, State.OK)
     assert over.message == "result 0"

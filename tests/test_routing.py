@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -140,7 +140,6 @@ instants = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)).map(lambda d
 zones = st.sampled_from(["UTC", "Europe/Berlin", "US/Pacific", "Australia/Lord_Howe", "America/Santiago", "Asia/Kolkata"])
 
 
-@settings(deadline=None)
 @given(instants, times, times, zones)
 def test_a_message_waits_for_a_time_that_comes_within_a_day(now: datetime, start: str, end: str, zone: str) -> None:
     if start == end:
@@ -149,7 +148,6 @@ def test_a_message_waits_for_a_time_that_comes_within_a_day(now: datetime, start
     assert wait is None or now < wait <= now + timedelta(hours=25)
 
 
-@settings(deadline=None)
 @given(instants, times, times, zones)
 def test_what_is_critical_never_waits(now: datetime, start: str, end: str, zone: str) -> None:
     if start != end:

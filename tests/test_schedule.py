@@ -136,7 +136,7 @@ def test_a_length_that_fits_is_taken(every: str) -> None:
 instants = st.datetimes(datetime(2000, 1, 1), datetime(2037, 12, 31)).map(lambda d: d.replace(tzinfo=UTC))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(instants, st.sampled_from(ZONES), st.sampled_from(LENGTHS))
 @example(at("2026-09-06T03:59:59"), "America/Santiago", "1d")
 @example(at("2026-09-06T04:00:00"), "America/Santiago", "1h")
@@ -153,7 +153,6 @@ def test_windows_tile_time_without_gap_or_overlap(instant: datetime, zone: str, 
     assert calendar.previous(calendar.next(window)) == window
 
 
-@settings(max_examples=100, deadline=None)
 @given(instants, st.sampled_from(ZONES))
 def test_windows_of_whole_days_begin_with_a_local_day(instant: datetime, zone: str) -> None:
     start = Calendar(DAY, zone).holding(instant).local_start
@@ -210,7 +209,6 @@ def test_a_changed_length_goes_on_with_the_next_whole_window() -> None:
     assert [w.start for w in found] == [at("2026-11-25T06:00"), at("2026-11-25T12:00")]
 
 
-@settings(max_examples=100, deadline=None)
 @given(instants, st.sampled_from(ZONES), st.sampled_from(["1h", "6h", "1d", "1w"]), st.integers(1, 5), st.integers(0, 100))
 def test_catching_up_in_steps_gives_every_window_once_and_in_order(
     now: datetime, zone: str, every: str, most: int, behind: int

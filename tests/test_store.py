@@ -321,7 +321,8 @@ def test_a_full_disk_is_one_sentence_and_room_makes_it_work_again(tmp_path: Path
     with full(store), pytest.raises(SQLAlchemyError) as fault, store.begin() as connection:
         connection.execute(insert(windows).values(**window(NOON), error="x" * 100_000))
 
-    assert store.said(fault.value) == f"the store sqlite:///{tmp_path}/store.db does not work: database or disk is full"
+    said = f"the store sqlite:///{tmp_path}/store.db does not work: database or disk is full"
+    assert store.said(fault.value) == f"{said}; what was not recorded is done again when there is room"
     with store.begin() as connection:
         connection.execute(insert(windows).values(**window(NOON)))
 

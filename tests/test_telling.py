@@ -200,7 +200,7 @@ def test_further_problems_are_counted_in_the_line_and_listed_in_full() -> None:
 def test_the_end_is_told_with_how_long_it_lasted_and_why() -> None:
     said = message(change(Happened.RESOLVED, 3, reason="no longer checked"), SUBJECT, Route(to=("slack",)), NOON)
     assert said.state == "resolved"
-    assert said.text == "RESOLVED orders: bad values, over after 24 h (was WARN), no longer checked"
+    assert said.text == "RESOLVED orders: bad values, over after 1 d (was WARN), no longer checked"
     assert said.note == "resolved: no longer checked"
     assert all(f.resolved for f in said.findings)
     assert said.todo == ()

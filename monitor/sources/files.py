@@ -24,7 +24,7 @@ class Files(DuckDB):
 
     schemes: ClassVar[tuple[str, ...]] = ("files",)
 
-    url: SecretStr = Field(SecretStr(""), description="not needed: paths are relative to where datavigil runs")
+    url: SecretStr = Field(SecretStr(""), description="not needed: paths of tables start at the config's folder")
 
     @classmethod
     def answers_to(cls, scheme: str) -> int:

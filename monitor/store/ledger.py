@@ -50,12 +50,14 @@ class Decision:
 class Before:
     """What stood before, as the decision needs it: problems and open incidents, and the channels each of those was told in.
 
-    `later` are (check, column, segment) that have a verdict on a later window than the one to decide on.
+    `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
+    the end of the dataset's latest other window that could not be measured.
     """
 
     standing: Standing
     told: dict[int, frozenset[str]]
     later: frozenset[tuple[str, str | None, str | None]] = frozenset()
+    unmeasured: datetime | None = None
 
 
 def owner() -> str:
@@ -291,7 +293,15 @@ def _before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Be
     for incident, channel in connection.execute(roots):
         told.setdefault(incident, set()).add(channel)
     standing = Standing([_problem(r) for r in found], [_incident(r) for r in opened], next_id)
-    return Before(standing, {incident: frozenset(names) for incident, names in told.items()}, _later(connection, claim))
+    channels = {incident: frozenset(names) for incident, names in told.items()}
+    return Before(standing, channels, _later(connection, claim), _unmeasured(connection, claim))
+
+
+def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
+    query = select(func.max(windows.c.end)).where(
+        windows.c.dataset == claim.dataset, windows.c.lane == LIVE, windows.c.state == "errored", windows.c.id != claim.id
+    )
+    return connection.execute(query).scalar()
 
 
 def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:

@@ -19,7 +19,7 @@ def found_results(
     store: Store, dataset: str | None = None, failed: bool = False, since: datetime | None = None, most: int = 100
 ) -> list[Record]:
     """Results, the newest windows first; `failed`: only those that failed or errored."""
-    query = select(results).order_by(results.c.window_start.desc(), results.c.score.desc(), results.c.id).limit(most)
+    query = select(results).order_by(results.c.window_start.desc(), results.c.score.desc().nulls_last(), results.c.id).limit(most)
     if dataset is not None:
         query = query.where(results.c.dataset == dataset)
     if failed:

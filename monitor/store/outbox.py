@@ -149,6 +149,12 @@ def block(store: Store, channel: str, kind: str, reason: str, now: datetime, pro
     return was is None
 
 
+def try_again(store: Store) -> None:
+    """At a start, maybe with a mended config: a channel that is out of order is tried at once, whatever its next probe was."""
+    with store.begin() as connection:
+        connection.execute(update(channels).where(channels.c.blocked_since.is_not(None)).values(probe_at=None))
+
+
 def unblock(store: Store, channel: str) -> None:
     """The channel works (again)."""
     _set_channel(store, channel, blocked_since=None, blocked_kind=None, reason=None, probe_at=None, paused_until=None)

@@ -21,6 +21,12 @@ T = TypeVar("T")
 TRIES = 5
 BUSY_TIMEOUT = 30
 MIGRATION_LOCK = 7_204_533
+REMEDIES = {
+    "disk I/O error": " (most likely its disk is full; what was not recorded is done again when there is room)",
+    "disk is full": "; what was not recorded is done again when there is room",
+    "unable to open database file": " (is its folder there, and may we write to it?)",
+    "readonly database": " (its file, its folder or the disk takes no writes)",
+}
 
 
 class StoreError(Exception):
@@ -101,7 +107,9 @@ class Store:
     def said(self, fault: BaseException) -> str:
         """A database fault as one line for people, without statement, parameters and password."""
         cause = fault.orig if isinstance(fault, DBAPIError) and fault.orig is not None else fault
-        return f"the store {self.place} does not work: {plain(cause, self.engine.url.render_as_string(hide_password=False))}"
+        line = plain(cause, self.engine.url.render_as_string(hide_password=False))
+        remedy = next((remedy for words, remedy in REMEDIES.items() if words in line), "")
+        return f"the store {self.place} does not work: {line}{remedy}"
 
     def close(self) -> None:
         self.engine.dispose()
