@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -372,8 +373,8 @@ def test_a_password_is_in_no_sentence(tmp_path: Path) -> None:
 def test_a_wrong_password_for_the_store_is_one_sentence(postgres: Any) -> None:
     url = postgres.reader.replace("postgres://", "postgresql+psycopg://").replace("p%40ss%2Fw%3Ard", "wr0ng%21word")
 
-    with pytest.raises(StoreError) as told:
-        Store(url).migrate()
+    with closing(Store(url)) as store, pytest.raises(StoreError) as told:
+        store.migrate()
 
     assert 'password authentication failed for user "reader"' in str(told.value)
     assert "\n" not in str(told.value)
@@ -381,5 +382,7 @@ def test_a_wrong_password_for_the_store_is_one_sentence(postgres: Any) -> None:
 
 
 def test_a_role_that_may_not_make_tables_is_told_so(postgres: Any) -> None:
-    with pytest.raises(StoreError, match="permission denied"):
-        Store(postgres.reader.replace("postgres://", "postgresql+psycopg://")).migrate()
+    url = postgres.reader.replace("postgres://", "postgresql+psycopg://")
+
+    with closing(Store(url)) as store, pytest.raises(StoreError, match="permission denied"):
+        store.migrate()
