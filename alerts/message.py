@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -90,7 +90,8 @@ class Outgoing:
 
     `form`: `root` starts an incident's thread, `edit` replaces the root, `line` answers in its thread
     (`broadcast`: shown in the channel too), `message` stands alone. `key` is derived from what is said and never from
-    the run; `root` is the provider's reference of the thread's root, for `edit` and `line` (and for mail's References).
+    the run; `root` is the provider's reference of the thread's root, for `edit` and `line` (and for mail's References);
+    `near` that of an earlier message of the same channel: where to look this one up.
     """
 
     form: Literal["root", "edit", "line", "message"]
@@ -98,4 +99,4 @@ class Outgoing:
     message: Message
     root: str | None = None
     broadcast: bool = False
-    meta: dict[str, str] = field(default_factory=dict)
+    near: str | None = None

@@ -76,7 +76,7 @@ class Slack(Channel):
 
     The scopes channels:history (groups:history for a private channel) let it look up whether a message arrived, so that
     nothing is posted twice; without them a repeat after a lost connection is marked "(may repeat)". To look up by a
-    channel's name it needs channels:read (groups:read); by its id (C0123456789) it does not.
+    channel's name before anything was sent there it needs channels:read (groups:read); by its id (C0123456789) it does not.
     """
 
     threads = True
@@ -171,7 +171,7 @@ class Slack(Channel):
             channel, _, ts = _root(outgoing).rpartition(":")
             pages = _pages(client, "conversations.replies", {**asked, "channel": channel, "ts": ts})
         else:
-            channel = self._id(client)
+            channel = self._id(client, outgoing.near)
             pages = _pages(client, "conversations.history", {**asked, "channel": channel})
         for page in pages:
             for message in page.get("messages", []):
@@ -180,10 +180,12 @@ class Slack(Channel):
                     return f"{channel}:{message['ts']}"
         return None
 
-    def _id(self, client: WebClient) -> str:
-        """The channel's id: reading, unlike posting, takes no name."""
+    def _id(self, client: WebClient, near: str | None) -> str:
+        """The channel's id: reading, unlike posting, takes no name. An earlier message tells it without asking."""
         if re.fullmatch(r"[CDG][A-Z0-9]{8,}", self.channel):
             return self.channel
+        if self.channel not in self._ids and near and ":" in near:
+            return near.partition(":")[0]
         if self.channel not in self._ids:
             self._ids[self.channel] = self._looked_up(client)
         return self._ids[self.channel]

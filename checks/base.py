@@ -220,7 +220,9 @@ class Check(BaseModel):
         return Result(self.name, self.kind, self.family, status, message, segment=view.segment, **more)
 
     def _subject(self, column: str | None) -> str:
-        return self.name if self.id or column in (None, self._column) else f"{self.kind}({column})"
+        """What a verdict is about. An id of the user's own does not say which column, so both are named."""
+        about = self._own_name() if column in (None, self._column) else f"{self.kind}({column})"
+        return f"{self.id}: {about}" if self.id else about
 
 
 def bounds_in_words(bounds: Bounds, unit: Unit) -> str:

@@ -110,7 +110,7 @@ def _send_once(
 def _outgoing(claimed: Claimed) -> Outgoing:
     """A thread whose root never came, or is gone, starts anew with whatever comes next."""
     form = "root" if claimed.form in {"edit", "line"} and claimed.root is None else claimed.form
-    return Outgoing(form, claimed.key, claimed.message, claimed.root, claimed.broadcast)
+    return Outgoing(form, claimed.key, claimed.message, claimed.root, claimed.broadcast, claimed.near)
 
 
 def _within(timeout: timedelta, work: Callable[[], T]) -> T:

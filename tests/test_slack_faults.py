@@ -205,6 +205,16 @@ def test_a_look_without_the_scope_says_which_one_is_missing() -> None:
             channel(slack).find(root(), LONG_AGO)
 
 
+def test_an_earlier_message_tells_where_to_look_without_the_scope_to_list_channels() -> None:
+    with FakeSlack(scopes=["chat:write", "channels:history"]) as slack:
+        earlier = channel(slack).send(root("inc:1:open:1"))
+        lost = channel(slack).send(root())
+        restarted = channel(slack)
+        with pytest.raises(CannotLookUp):
+            restarted.find(root(), LONG_AGO)
+        assert restarted.find(replace(root(), near=earlier), LONG_AGO) == lost
+
+
 def test_a_private_channel_is_found_by_name() -> None:
     with FakeSlack(scopes=["chat:write", "groups:read", "groups:history"]) as slack:
         slack.workspace.add("secret-room", private=True)

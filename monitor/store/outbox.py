@@ -44,6 +44,7 @@ class Claimed:
     first_attempt_at: datetime
     root: str | None
     lease_until: datetime
+    near: str | None = None
 
 
 def put(store: Store, delivery: Delivery, now: datetime) -> None:
@@ -113,6 +114,7 @@ def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claime
             row.first_attempt_at or now,
             _root(connection, row.incident, channel, row.id),
             clock + lease,
+            _near(connection, channel) if unsure else None,
         )
 
     return store.attempt(work)
@@ -250,6 +252,13 @@ def _expire(connection: Connection, channel: str, now: datetime) -> None:
     )
     if gone.rowcount:
         log.error("channel %s: %d deliveries are too old to be sent and were given up", channel, gone.rowcount)
+
+
+def _near(connection: Connection, channel: str) -> str | None:
+    """The reference of the last message that surely reached the channel: a channel may need it to look another one up."""
+    query = select(deliveries.c.provider_ref).where(deliveries.c.channel == channel, deliveries.c.provider_ref.is_not(None))
+    found: str | None = connection.execute(query.order_by(deliveries.c.id.desc()).limit(1)).scalar()
+    return found
 
 
 def _root(connection: Connection, incident: int | None, channel: str, before: int) -> str | None:
