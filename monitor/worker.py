@@ -47,7 +47,7 @@ def prepare() -> None:
 
 def measure_window(job: Job) -> Measured:
     """The window's profile and results. A fault of the source is an errored window; nothing is raised for it."""
-    from monitor.measure import measure, reading
+    from monitor.measuring.measure import measure, reading
 
     began = time.monotonic()
     dataset = job.dataset
@@ -150,7 +150,7 @@ def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
 
 
 def _grids(history: Sequence[_Stored]) -> Mapping[str, Grid]:
-    from monitor.measure import pinned
+    from monitor.measuring.measure import pinned
 
     return pinned([past.profile for past in history])
 

@@ -12,7 +12,7 @@ import pytest
 from checks.profile import Broken, Counts, Histogram, Number, Profile, Rows
 from checks.question import Categories, Distribution, Duplicates, Population, Query, Question, Sample, Scalar, Watermark
 from checks.window import Window
-from monitor.measure import measure, pinned, reading
+from monitor.measuring.measure import measure, pinned, reading
 from monitor.sources.base import Place
 from monitor.sources.files import Files
 

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from checks.profile import Grid, Histogram, Profile
 from checks.question import Distribution, Population
 from checks.window import Window
-from monitor.grid import grid_of, pinned
-from monitor.measure import measure, reading
+from monitor.measuring.grid import grid_of, pinned
+from monitor.measuring.measure import measure, reading
 from monitor.sources.base import Place, Source
 from monitor.sources.files import Files
 from monitor.sources.postgres import Postgres
@@ -148,7 +148,7 @@ def test_every_finite_value_has_a_bucket_on_the_grid_made_of_its_column(values: 
 def test_duckdb_and_python_agree_on_the_bucket_of_any_float_on_any_grid(values: list[float]) -> None:
     import ibis
 
-    from monitor import grid as grids
+    from monitor.measuring import grid as grids
 
     grid = grid_of(values)
     connection = ibis.duckdb.connect()

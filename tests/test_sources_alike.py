@@ -17,7 +17,7 @@ from checks.profile import Answers, Broken, Profile
 from checks.question import Categories, Distribution, Duplicates, Population, Question, Sample, Scalar, Watermark
 from checks.window import Window
 from monitor.kinds import source_kinds
-from monitor.measure import measure, reading
+from monitor.measuring.measure import measure, reading
 from monitor.sources.base import Place, Source, scheme_of
 
 DAY = Window(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC))

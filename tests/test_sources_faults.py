@@ -18,7 +18,7 @@ from checks.profile import Broken, Number
 from checks.question import Distribution, Population, Query, Question, Scalar
 from checks.window import Window
 from monitor.kinds import source_kinds
-from monitor.measure import measure, reading
+from monitor.measuring.measure import measure, reading
 from monitor.sources.base import Place, Source, SourceDown, SourceError, scheme_of
 from monitor.sources.duckdb import DuckDB
 from monitor.sources.faults import nearest, plain

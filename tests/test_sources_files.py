@@ -12,7 +12,7 @@ import pytest
 from checks.profile import Profile
 from checks.question import Categories, Population, Watermark
 from checks.window import Window
-from monitor.measure import measure, reading
+from monitor.measuring.measure import measure, reading
 from monitor.sources.base import NoData, Place, SourceError
 from monitor.sources.files import Files
 

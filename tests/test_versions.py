@@ -72,7 +72,7 @@ def test_every_engine_compiles_the_grid() -> None:
     import ibis
 
     from checks.profile import Grid
-    from monitor import grid
+    from monitor.measuring import grid
 
     table = ibis.table({"x": "float64"}, name="t")
     for dialect in ("duckdb", "postgres", "mysql", "sqlite", "snowflake", "bigquery", "databricks", "trino", "clickhouse"):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from checks.profile import Broken, Grid, Histogram
 from checks.question import Distribution
-from monitor import grid as grids
-from monitor.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring import grid as grids
+from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

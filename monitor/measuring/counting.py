@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from checks.profile import Counts, Number
 from checks.question import Categories, Duplicates, Scalar
-from monitor.asking import SEGMENT, Found, Rowset, need
+from monitor.measuring.asking import SEGMENT, Found, Rowset, need
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from checks.profile import Number, Rows
 from checks.question import Query, column_kind
 from checks.window import Window
-from monitor.asking import Rowset
-from monitor.counting import number_of
-from monitor.grid import exactly
+from monitor.measuring.asking import Rowset
+from monitor.measuring.counting import number_of
+from monitor.measuring.grid import exactly
 from monitor.sources import times
 from monitor.sources.base import NoData, SourceError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ibis.backends.sql import SQLBackend
 
-    from monitor.measure import Reading
+    from monitor.measuring.measure import Reading
 
 
 def query(reading: Reading, rowset: Rowset, question: Query) -> Number:

@@ -21,10 +21,10 @@ from checks.question import (
     Watermark,
 )
 from checks.window import Window
-from monitor import counting, histograms, sampling
-from monitor.asking import SEGMENT, Found, Rowset, each, need
-from monitor.grid import pinned
-from monitor.sampling import apply_where
+from monitor.measuring import counting, histograms, sampling
+from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring.grid import pinned
+from monitor.measuring.sampling import apply_where
 from monitor.sources.base import Place, Source
 
 if TYPE_CHECKING:
