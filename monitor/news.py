@@ -15,7 +15,7 @@ from checks.window import Window
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
-from monitor.store.ledger import Before, Decision
+from monitor.store.decisions import Before, Decision
 from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
 
 UNJUDGED = " could not be judged"

@@ -34,7 +34,7 @@ from monitor.job import Job, Measured
 from monitor.schedule import due
 from monitor.sources.faults import plain
 from monitor.store import ledger
-from monitor.store.ledger import Claim, Decision
+from monitor.store.decisions import Claim, Decision
 from monitor.store.store import Store
 
 log = logging.getLogger("datavigil.window")

@@ -23,7 +23,7 @@ from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
 from monitor.store import ledger, looking
-from monitor.store.ledger import Before, Claim, Decision
+from monitor.store.decisions import Before, Claim, Decision
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows
 

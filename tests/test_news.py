@@ -20,7 +20,7 @@ from monitor.job import Job, Measured
 from monitor.news import deciding, subjects
 from monitor.sources.files import Files
 from monitor.store import ledger
-from monitor.store.ledger import Decision
+from monitor.store.decisions import Decision
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, incidents
 from monitor.worker import MEASURE, REACHABLE, measure_window

@@ -7,57 +7,22 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true, update
 
-from alerts.incident import Happened, Incident, News, Standing
-from alerts.problem import Problem, State
-from alerts.telling import Delivery
-from checks.result import Family, Result, Severity, Status, finite
+from alerts.incident import News
+from checks.result import Result, finite
 from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
+from monitor.store import decisions
+from monitor.store.decisions import LIVE, Before, Claim, Decision
 from monitor.store.store import Store
-from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows
+from monitor.store.tables import profiles, results, windows
 
-LIVE = "live"
 LONGEST_DETAILS = 20_000
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to measure one window until the lease ends; `token` proves it."""
-
-    id: int
-    dataset: str
-    window: Window
-    token: str
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What follows from a window's results: the news, and the deliveries that tell them."""
-
-    news: News
-    deliveries: Sequence[Delivery] = ()
-
-
-@dataclass(frozen=True)
-class Before:
-    """What stood before, as the decision needs it: problems and open incidents, and the channels each of those was told in.
-
-    `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
-    the end of the dataset's latest other window that could not be measured.
-    """
-
-    standing: Standing
-    told: dict[int, frozenset[str]]
-    later: frozenset[tuple[str, str | None, str | None]] = frozenset()
-    unmeasured: datetime | None = None
 
 
 def owner() -> str:
@@ -191,8 +156,8 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(_before(connection, subjects, claim))
-            _write_decision(connection, decision, now)
+            decision = decide(decisions.before(connection, subjects, claim))
+            decisions.write(connection, decision, now)
         connection.execute(
             update(windows)
             .where(windows.c.id == claim.id)
@@ -266,127 +231,3 @@ def _result_row(dataset: str, window: Window, result: Result, now: datetime) -> 
         "details": json.dumps(fit.json(result.details))[:LONGEST_DETAILS] if result.details else None,
         "at": now,
     }
-
-
-def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
-    """Two datasets of a source move the same problems and incident: each must see all of what the other one wrote.
-
-    Row locks do not help, the rows may not be there yet. SQLite has one writer at a time anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        for subject in sorted(subjects):
-            connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(subject))))
-
-
-def _before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Before:
-    _one_by_one(connection, subjects)
-    found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
-    opened = (
-        connection.execute(select(incidents).where(incidents.c.subject.in_(subjects), incidents.c.resolved_at.is_(None)))
-        .mappings()
-        .all()
-    )
-    next_id = (connection.execute(select(func.max(incidents.c.id))).scalar() or 0) + 1
-    ids = [row["id"] for row in opened]
-    told: dict[int, set[str]] = {}
-    roots = select(deliveries.c.incident, deliveries.c.channel).where(deliveries.c.incident.in_(ids))
-    for incident, channel in connection.execute(roots):
-        told.setdefault(incident, set()).add(channel)
-    standing = Standing([_problem(r) for r in found], [_incident(r) for r in opened], next_id)
-    channels = {incident: frozenset(names) for incident, names in told.items()}
-    return Before(standing, channels, _later(connection, claim), _unmeasured(connection, claim))
-
-
-def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
-    query = select(func.max(windows.c.end)).where(
-        windows.c.dataset == claim.dataset, windows.c.lane == LIVE, windows.c.state == "errored", windows.c.id != claim.id
-    )
-    return connection.execute(query).scalar()
-
-
-def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:
-    query = (
-        select(results.c.check, results.c.column, results.c.segment)
-        .where(results.c.dataset == claim.dataset, results.c.window_start > claim.window.start)
-        .where(results.c.status.in_((str(Status.PASSED), str(Status.FAILED))))
-        .distinct()
-    )
-    return frozenset((r.check, r.column or None, r.segment or None) for r in connection.execute(query))
-
-
-def _problem(row: Any) -> Problem:
-    plain = {k: v for k, v in row.items() if k in Problem.__dataclass_fields__}
-    return Problem(
-        **{
-            **plain,
-            "family": Family(row["family"]),
-            "state": State(row["state"]),
-            "severity": Severity(row["severity"]) if row["severity"] else None,
-            "column": row["column"] or None,
-            "segment": row["segment"] or None,
-        }
-    )
-
-
-def _incident(row: Any) -> Incident:
-    plain = {k: v for k, v in row.items() if k in Incident.__dataclass_fields__}
-    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"])})
-
-
-def _write_decision(connection: Connection, decision: Decision, now: datetime) -> None:
-    for change in decision.news.changes:
-        row = {k: str(v) if k in {"family", "severity"} else v for k, v in asdict(change.incident).items()}
-        changed = connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(**row))
-        if not changed.rowcount:
-            connection.execute(insert(incidents).values(**row))
-        worst = (change.gone if change.happened in {Happened.LEFT, Happened.RESOLVED} else change.members)[:3]
-        connection.execute(
-            insert(events).values(
-                incident=change.incident.id,
-                revision=change.incident.revision,
-                at=now,
-                happened=str(change.happened),
-                text=fit.text("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else "")),
-            )
-        )
-    for problem in decision.news.problems:
-        _write_problem(connection, problem)
-    for delivery in decision.deliveries:
-        _write_delivery(connection, delivery, now)
-
-
-def _write_problem(connection: Connection, problem: Problem) -> None:
-    row = asdict(problem)
-    for name in ("family", "state", "severity"):
-        row[name] = str(row[name]) if row[name] is not None else None
-    for name in ("value", "at_least", "at_most", "score"):
-        row[name] = finite(row[name])
-    row |= {"column": fit.name(problem.column or "", fit.COLUMN), "segment": fit.name(problem.segment or "", fit.SEGMENT)}
-    row |= {"check": fit.name(problem.check, fit.CHECK), "message": fit.text(problem.message)}
-    changed = connection.execute(update(problems).where(problems.c.fingerprint == problem.fingerprint).values(**row))
-    if not changed.rowcount:
-        connection.execute(insert(problems).values(**row))
-
-
-def _write_delivery(connection: Connection, delivery: Delivery, now: datetime) -> None:
-    there = connection.execute(select(deliveries.c.id).where(deliveries.c.key == delivery.key)).first()
-    if there is not None:
-        return
-    connection.execute(
-        insert(deliveries).values(
-            key=delivery.key,
-            incident=delivery.incident,
-            channel=delivery.channel,
-            form=delivery.form,
-            revision=delivery.revision,
-            broadcast=delivery.broadcast,
-            payload=json.dumps(fit.json(delivery.payload)),
-            created_at=now,
-            not_before=delivery.not_before,
-            expires_at=delivery.expires_at,
-        )
-    )
-    if delivery.not_before is None and delivery.incident is not None:
-        # What comes first in the thread must not hold this one back until the quiet hours are over.
-        held = (deliveries.c.incident == delivery.incident, deliveries.c.channel == delivery.channel)
-        connection.execute(update(deliveries).where(*held, deliveries.c.not_before > now).values(not_before=None))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from monitor.store.ledger import LIVE
+from monitor.store.decisions import LIVE
 from monitor.store.outbox import OVER
 from monitor.store.store import Store
 from monitor.store.tables import channels, deliveries, events, incidents, problems, results, windows

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from alerts.message import Message
 from alerts.telling import Delivery, Form
-from monitor.store import ledger
+from monitor.store import decisions
 from monitor.store.store import Store
 from monitor.store.tables import channels, deliveries
 
@@ -49,7 +49,7 @@ class Claimed:
 
 def put(store: Store, delivery: Delivery, now: datetime) -> None:
     """Write down a delivery that belongs to no window (a notice); the same key again is a no-op."""
-    store.attempt(lambda connection: ledger._write_delivery(connection, delivery, now))
+    store.attempt(lambda connection: decisions.write_delivery(connection, delivery, now))
 
 
 def waiting_channels(store: Store, now: datetime) -> list[str]:
@@ -204,7 +204,7 @@ def _copy(connection: Connection, row: Any, fallback: str, now: datetime) -> Non
     said = replace(said, why=f"{said.why}; {row.channel} is out of order", may_repeat=said.may_repeat or row.state == "unknown")
     key = f"{row.key}{VIA}{fallback}"
     copy = Delivery(key, row.incident, fallback, "message", said, row.revision, expires_at=row.expires_at)
-    ledger._write_delivery(connection, copy, now)
+    decisions.write_delivery(connection, copy, now)
 
 
 def held(store: Store, now: datetime) -> dict[str, Any]:
