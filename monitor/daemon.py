@@ -6,6 +6,7 @@ import logging
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import FrameType
@@ -42,11 +43,9 @@ class Sender:
         if self.wakes.empty():
             self.wakes.put(True)
 
-    def stop(self, patience: timedelta) -> None:
-        """Let the current send finish; what is left stays written down."""
+    def stop(self) -> None:
+        """End after the current send; what is left stays written down."""
         self.wakes.put(False)
-        if self.thread.is_alive():
-            self.thread.join(patience.total_seconds())
 
     def run(self) -> None:
         while self.wakes.get():
@@ -63,6 +62,8 @@ class Daemon:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.stopping = threading.Event()
+        # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._turn = threading.Lock()
         self._not_before = now()
 
@@ -94,11 +95,16 @@ class Daemon:
             sender.thread.start()
         ticker.start()
         log.info("ready")
-        self.stopping.wait()
+        self._signals.get()
+        self.stopping.set()
         log.info("stopping: current sends finish, claims are given back")
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
-            sender.stop(self.config.daemon.send_timeout)
+            sender.stop()
+        # One patience for all of them: each send is bounded by it.
+        until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
+        for sender in self.senders.values():
+            sender.thread.join(max(until - time.monotonic(), 0.0))
         with self._turn:
             try:
                 self.runner.collect(now())
@@ -107,8 +113,8 @@ class Daemon:
                 log.error("at the end: %s", self.store.said(fault))
         log.info("stopped")
 
-    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self.stopping.set()
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.put(number)
 
     def _tick(self) -> None:
         self.runner.keep()
