@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import nullcontext, redirect_stdout
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 from monitor import daemon, demo, printing
 from monitor.config import Config, ConfigError, load
@@ -38,18 +40,26 @@ def tour(folder: Path, only_once: bool, json: bool) -> int:
         stale.unlink()
     store = Store(config.store.url.get_secret_value())
     store.migrate()
+    facts = sys.stdout
     try:
-        say(f"{story.rows:,} rows; {TROUBLE} days ago something began to go wrong. First, what is usual:".replace(",", " ", 1))
-        found = _catch_up(config, store, story, say)
-        _sum_up(store, story, found, say)
-        if json:
-            facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything=True)]
-            print(printing.as_json({"windows": [f.as_json() for f in found], "incidents": facts}))
-        if not only_once:
-            _watch(config, store, folder / FOLDER, say)
+        # The console channel prints too: with --json it must not get between the facts.
+        with redirect_stdout(sys.stderr) if json else nullcontext():
+            _tell(config, store, story, say, facts if json else None)
+            if not only_once:
+                _watch(config, store, folder / FOLDER, say)
     finally:
         store.close()
     return 0
+
+
+def _tell(config: Config, store: Store, story: demo.Story, say: _Say, facts: TextIO | None) -> None:
+    """History, the week of trouble, the sum; what was found goes to `facts` as JSON."""
+    say(f"{story.rows:,} rows; {TROUBLE} days ago something began to go wrong. First, what is usual:".replace(",", " ", 1))
+    found = _catch_up(config, store, story, say)
+    _sum_up(store, story, found, say)
+    if facts is not None:
+        incidents = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything=True)]
+        print(printing.as_json({"windows": [f.as_json() for f in found], "incidents": incidents}), file=facts, flush=True)
 
 
 class _Say:
