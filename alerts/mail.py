@@ -46,7 +46,7 @@ class Mail(Channel):
     to: tuple[str, ...] = Field(description="the addresses it goes to", min_length=1, examples=[["data@example.com"]])
     tls: bool = Field(True, description="false: clear text, for a server on this machine or in a closed network")
     ca_file: Path | None = Field(None, description="certificates to trust (PEM) instead of the system's")
-    timeout: float = Field(30, gt=0, le=300, description="seconds that one delivery may take in all")
+    timeout: float = Field(10, gt=0, le=300, description="seconds that one delivery may take in all")
 
     @field_validator("server")
     @classmethod

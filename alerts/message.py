@@ -70,7 +70,7 @@ class Message:
         findings = tuple(Finding(f["text"], f["column"], severity(f["severity"]), f["resolved"]) for f in body["findings"])
         facts = tuple(Fact(f["label"], datetime.fromisoformat(f["time"]) if "time" in f else f["value"]) for f in body["facts"])
         plain = {
-            **body,
+            **{name: value for name, value in body.items() if name in cls.__dataclass_fields__},
             "at": datetime.fromisoformat(body["at"]),
             "severity": severity(body["severity"]),
             "findings": findings,

@@ -135,7 +135,8 @@ def _bad(problem: Problem, sighting: Sighting) -> tuple[Problem, Move | None]:
 
 def _good(problem: Problem) -> tuple[Problem, Move | None]:
     if problem.lasting:
-        if problem.outcomes.endswith("O" * CLOSE_AFTER):
+        # A source that answers answers: there is nothing to wait for.
+        if problem.outcomes.endswith("O" * (1 if problem.family is Family.SOURCE else CLOSE_AFTER)):
             return closed(problem), Move.RESOLVED
         return replace(problem, state=State.RECOVERING), None
     if problem.state is State.PENDING and "F" in problem.outcomes[-2:]:

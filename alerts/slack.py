@@ -39,7 +39,7 @@ EVENT = "datavigil"
 """The event type of our messages' metadata; the payload holds the key."""
 PLAIN = 3000
 """Characters of the plain text that is tried where blocks were refused."""
-EARLIER = timedelta(seconds=60)
+EARLIER = timedelta(hours=1)
 """Slack's clock may be this much behind ours when we look for a message."""
 
 BROKEN = _names(

@@ -106,7 +106,9 @@ def deliveries(
     wait = route.not_before(now, incident.severity)
 
     def row(key: str, form: Form, broadcast: bool = False) -> Delivery:
-        key = f"inc:{incident.id}:{channel}:{key}"
+        # Numbers begin at 1 in every store: with the time it opened, two that share a channel are not mistaken.
+        opened = f"{incident.opened_at:%Y%m%dT%H%M%S%f}"
+        key = f"inc:{incident.id}-{opened}:{channel}:{key}"
         return Delivery(key, incident.id, channel, form, said, incident.revision, broadcast, wait, (wait or now) + EXPIRES)
 
     out: list[Delivery] = []

@@ -71,6 +71,9 @@ def once(
     with _opened(config) as (read, store):
         for name in datasets or ():
             _known(name, read.datasets)
+        moment = _time(at) or daemon.now()
+        if moment > daemon.now():
+            _refuse(f"--at {at} is in the future: its windows have not closed yet")
         finished: list[Any] = []
 
         def seen(window: Any) -> None:
@@ -80,7 +83,7 @@ def once(
 
         # A channel that prints must not get between the facts.
         with redirect_stdout(sys.stderr) if json else nullcontext():
-            daemon.run_due(read, store, _time(at) or daemon.now(), datasets or None, seen)
+            daemon.run_due(read, store, moment, datasets or None, seen)
     if json:
         print(printing.as_json({"windows": [window.as_json() for window in finished]}))
     elif not finished:

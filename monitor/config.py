@@ -50,6 +50,10 @@ class ConfigError(Exception):
         super().__init__(f"{path}: {count}\n" + "\n".join(f"  - {fault}" for fault in faults))
 
 
+LONGEST_NAME = 100
+"""Of a dataset: it keys rows of the store."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The whole config, checked. `notes` are sentences worth telling at start: what was left out, what is not acted on."""
@@ -93,6 +97,7 @@ class _Reading:
         sources = self.section("source", written, self.source)
         sources.setdefault("files", self.files())
         channels = self.section("channel", written, self.channel)
+        channels = {name: _in_time(channel, daemon) for name, channel in channels.items()}
         datasets = self.section("dataset", written, lambda place, name, body: self.dataset(place, name, body, sources, written))
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
@@ -193,6 +198,8 @@ class _Reading:
         if not isinstance(body, dict):
             self.fault(place, "must be a section with keys")
             return None
+        if len(name) > LONGEST_NAME or not name.isprintable():
+            self.fault(place, f"its name must be at most {LONGEST_NAME} printable characters")
         body = self.known(place, body, "dataset")
         # Its checks are looked at even where the dataset itself is wrong, so that all faults are told at once.
         checks = self.checks(place, body.get("checks", []))
@@ -287,6 +294,12 @@ class _Reading:
         if not found or found[2] == ":memory:":
             return store
         return store.model_copy(update={"url": SecretStr(f"sqlite{found[1] or ''}:///{self.path.parent / found[2]}")})
+
+
+def _in_time(channel: Channel, daemon: DaemonSettings) -> Channel:
+    """A channel's own timeout ends before the sender gives up on it: else what that left behind would still be sent."""
+    own, total = getattr(channel, "timeout", None), daemon.send_timeout.total_seconds()
+    return channel.model_copy(update={"timeout": total * 0.9}) if own is not None and own >= total else channel
 
 
 def _names(written: Mapping[str, Any], section: str) -> set[str]:

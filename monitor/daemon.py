@@ -10,13 +10,20 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import delivery
 from monitor.config import Config
 from monitor.pool import workers
 from monitor.runner import Finished, Runner
+from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
 from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
 log = logging.getLogger("datavigil")
 
@@ -36,6 +43,7 @@ class Sender:
     def __init__(self, config: Config, store: Store, name: str) -> None:
         self.config, self.store, self.name = config, store, name
         self.wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run, name=f"datavigil-{name}", daemon=True)
 
     def wake(self) -> None:
@@ -45,14 +53,15 @@ class Sender:
 
     def stop(self) -> None:
         """End after the current send; what is left stays written down."""
+        self.ending.set()
         self.wakes.put(False)
 
     def run(self) -> None:
-        while self.wakes.get():
+        while self.wakes.get() and not self.ending.is_set():
             try:
-                delivery.drain(self.config, self.store, self.name, now, most=20)
+                delivery.drain(self.config, self.store, self.name, now, most=20, ended=self.ending.is_set)
             except Exception as fault:  # The rows stay written down; the next wake tries again.
-                log.error("channel %s: %s", self.name, self.store.said(fault))
+                log.error("channel %s: %s", self.name, _said(self.store, fault))
 
 
 class Daemon:
@@ -65,7 +74,7 @@ class Daemon:
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._turn = threading.Lock()
-        self._not_before = now()
+        self._not_before = time.monotonic()
 
     def tick(self) -> None:
         """Keep the claims of what runs, start what is due."""
@@ -95,7 +104,8 @@ class Daemon:
             sender.thread.start()
         ticker.start()
         log.info("ready")
-        self._signals.get()
+        while not self._told_to_stop():
+            _undo_clock_step(ticker)
         self.stopping.set()
         log.info("stopping: current sends finish, claims are given back")
         ticker.shutdown(wait=False)
@@ -110,8 +120,15 @@ class Daemon:
                 self.runner.collect(now())
                 self.runner.give_back()
             except Exception as fault:  # Whatever is not given back is free when its lease ends.
-                log.error("at the end: %s", self.store.said(fault))
+                log.error("at the end: %s", _said(self.store, fault))
         log.info("stopped")
+
+    def _told_to_stop(self) -> bool:
+        try:
+            self._signals.get(timeout=1.0)
+        except queue.Empty:
+            return False
+        return True
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._signals.put(number)
@@ -132,13 +149,25 @@ class Daemon:
     def _guarded(self, job: str, work: Callable[[], object]) -> None:
         """One job at a time. A fault, most likely the store's, is said; after a short rest the next turn tries again."""
         with self._turn:
-            if self.stopping.is_set() or now() < self._not_before:
+            if self.stopping.is_set() or time.monotonic() < self._not_before:
                 return
             try:
                 work()
             except Exception as fault:  # The daemon outlives its store.
-                self._not_before = now() + PAUSE_AFTER_FAULT
-                log.error("%s: %s", job, self.store.said(fault))
+                self._not_before = time.monotonic() + PAUSE_AFTER_FAULT.total_seconds()
+                log.error("%s: %s", job, _said(self.store, fault))
+
+
+def _said(store: Store, fault: Exception) -> str:
+    """The store's faults in the store's words; another one by its own name, so that nobody looks in the wrong place."""
+    return store.said(fault) if isinstance(fault, SQLAlchemyError) else f"{type(fault).__name__}: {plain(fault)}"
+
+
+def _undo_clock_step(ticker: BackgroundScheduler) -> None:
+    """The ticker goes by the wall clock: where that was set back, it would wait until the old time comes again."""
+    for job in ticker.get_jobs():
+        if job.next_run_time and job.next_run_time > now() + 2 * job.trigger.interval:
+            job.modify(next_run_time=now())
 
 
 def run(config: Config, store: Store) -> None:

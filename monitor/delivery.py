@@ -40,12 +40,28 @@ T = TypeVar("T")
 LONGEST_BACKOFF = 60.0
 PROBE_CHANNEL = timedelta(hours=1)
 PROBE_CREDENTIAL = timedelta(minutes=5)
+MOST_UNSURE = 3
+"""Tries that may all have arrived, on a channel that cannot be asked."""
 
 
-def drain(config: Config, store: Store, name: str, clock: Callable[[], datetime], most: int = 50) -> int:
-    """Send what a channel has waiting, oldest first; how many were sent or settled. A held channel sends nothing."""
+def drain(
+    config: Config,
+    store: Store,
+    name: str,
+    clock: Callable[[], datetime],
+    most: int = 50,
+    ended: Callable[[], bool] = lambda: False,
+) -> int:
+    """Send what a channel has waiting, oldest first; how many were sent or settled. A held channel sends nothing.
+
+    Stops after the current send once `ended` says so. What waits for a channel that is no longer in the config goes to
+    the channel that takes what nobody else does.
+    """
+    heir = config.routes[-1].to[:1] if config.routes else ()
+    if name not in config.channels and heir and heir[0] in config.channels:
+        outbox.reroute(store, name, heir[0], clock())
     done = 0
-    while done < most and not _held(config, store, name, clock()) and deliver(config, store, name, clock):
+    while done < most and not ended() and not _held(config, store, name, clock()) and deliver(config, store, name, clock):
         done += 1
     return done
 
@@ -67,8 +83,10 @@ def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetim
         return False
     channel = config.channels.get(name)
     if channel is None:
-        outbox.finish(store, claimed, state="dead", last_error="this channel is no longer in the config")
-        log.error("delivery key=%s channel=%s state=dead: the channel is no longer in the config", claimed.key, name)
+        # Not lost: it waits until the channel is back in the config.
+        reason = "there is no such channel in the config"
+        outbox.finish(store, claimed, state="waiting", next_attempt_at=now + PROBE_CHANNEL, last_error=reason)
+        log.error("delivery key=%s waits: there is no channel %s in the config", claimed.key, name)
         return True
     outgoing = _outgoing(claimed)
     try:
@@ -153,6 +171,10 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
         values |= {"state": later, "next_attempt_at": until, "attempts": claimed.attempts - 1}
     elif isinstance(fault, Unknown):
         values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
+        channel = config.channels.get(claimed.channel)
+        if channel is not None and not channel.looks_up and claimed.attempts >= MOST_UNSURE:
+            # It cannot be asked, and each try may have arrived: enough repeats.
+            values |= {"state": "dead"}
     elif isinstance(fault, ChannelBroken | CredentialBroken):
         # When it is tried again is the channel's matter, not the row's.
         values |= {"state": later, "next_attempt_at": None}

@@ -35,7 +35,7 @@ def result(given: Result) -> Result:
     """A result whose names and message can be stored, compared and sent."""
     return replace(
         given,
-        check=name(given.check, CHECK),
+        check=name(given.check, CHECK - 32),
         column=None if given.column is None else name(given.column, COLUMN),
         segment=None if given.segment is None else name(given.segment, SEGMENT),
         message=text(given.message),

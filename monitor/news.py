@@ -8,7 +8,7 @@ from datetime import datetime
 
 from alerts.incident import Change, news
 from alerts.problem import Sighting
-from alerts.routing import About, first
+from alerts.routing import About, Route, first
 from alerts.telling import Delivery, Subject, deliveries
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
@@ -30,6 +30,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
     """The decision on a window's results as a function of what stood before; pure, so it may be made again."""
     seen = sightings(dataset, window, measured, now)
     asked = {dataset.name: checked(measured)} if measured.state == "done" else None
+    named = tuple(f"{check.name}: " for check in dataset.checks)
 
     def decide(before: Before) -> Decision:
         # A window that is measured late, after later ones, says nothing of what is asked today.
@@ -37,6 +38,9 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
         if before.unmeasured is not None and before.unmeasured >= now - dataset.catchup:
             # Another window is still being tried: that this one could be measured does not end the trouble with that one.
             told_of = [s for s in told_of if s.result.check != MEASURE or s.result.status is Status.FAILED]
+        if asked is not None:
+            # A check that tells its parts apart is asked for all of them, also where it came to nothing this time.
+            asked[dataset.name] |= {p.check for p in before.standing.problems if p.check.startswith(named)}
         found = news(before.standing, told_of, now, None if before.later else asked)
         told: list[Delivery] = []
         for change in found.changes:
@@ -105,9 +109,8 @@ def _deliveries(
     incident = change.incident
     whole_source = incident.subject.startswith("source:")
     about = About(incident.severity, None if whole_source else dataset.name, dataset.owner, dataset.tags)
-    route = first(config.routes, about)
-    if route is None:
-        return []
+    # Whom no route takes now may have been told of it before, and hears of its end.
+    route = first(config.routes, about) or Route(to=())
     threads = {name: channel.threads for name, channel in config.channels.items()}
     subject = _subject(dataset, window, measured, whole_source)
     return deliveries(change, subject, route, threads, before.told.get(incident.id, frozenset()), now)

@@ -94,10 +94,17 @@ class Runner:
 
     def tick(self, now: datetime) -> None:
         """Start every window that is due and for which there is room."""
-        for dataset, windows in self.due(now):
+        # Those that wait longest first, so that one dataset's backlog does not hold up the others.
+        for dataset, windows in sorted(self.due(now), key=lambda d: d[1][0].end):
             # Only the oldest: it is history for the next, also where another daemon is at it.
-            if self.room(dataset):
+            if not self.room(dataset):
+                continue
+            try:
                 self.start(dataset, windows[0], now)
+            except Exception as fault:
+                if not _its_own(fault):
+                    raise
+                log.error("window dataset=%s start=%s cannot be started: %s", dataset.name, windows[0].start, plain(fault))
 
     def due(
         self, now: datetime, names: Collection[str] | None = None, anyway: bool = False
@@ -154,7 +161,14 @@ class Runner:
             wait_for([r.future for r in self.running.values()], timeout=patience, return_when=FIRST_COMPLETED)
         finished = []
         for name in [name for name, r in self.running.items() if r.future.done()]:
-            finished.append(self.recorded(self.running[name], now))
+            run = self.running[name]
+            try:
+                finished.append(self.recorded(run, now))
+            except Exception as fault:
+                if not _its_own(fault):
+                    raise
+                # Its lease runs out, and it is tried again; the windows behind it are not held up.
+                log.error("window dataset=%s start=%s is not recorded: %s", name, run.claim.window.start, plain(fault))
             # Only now: where the store fails, the measured window waits here for the next try.
             del self.running[name]
         return finished
@@ -167,7 +181,8 @@ class Runner:
         except Exception as fault:
             if not _its_own(fault):
                 raise
-            log.exception("window dataset=%s start=%s cannot be recorded", run.dataset.name, run.claim.window.start)
+            start = run.claim.window.start
+            log.error("window dataset=%s start=%s cannot be recorded: %s", run.dataset.name, start, plain(fault))
             reason = f"what was measured cannot be recorded: {plain(getattr(fault, 'orig', None) or fault)}"
         return self.finish(run, errored(reason), now)
 
@@ -240,7 +255,9 @@ def _death(fault: Exception) -> str:
 def _its_own(fault: Exception) -> bool:
     """The fault lies in what was to be recorded, so another try would end the same; else the store is in trouble."""
     if isinstance(fault, SQLAlchemyError):
-        return isinstance(fault, IntegrityError | DataError) or type(fault) is StatementError
+        # Class 54: a limit of the program, such as a row too long for its index.
+        limit = str(getattr(getattr(fault, "orig", None), "sqlstate", None) or "").startswith("54")
+        return limit or isinstance(fault, IntegrityError | DataError) or type(fault) is StatementError
     return True
 
 

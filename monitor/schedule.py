@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from checks.window import Window
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 A_MONDAY = date(1970, 1, 5)
 
 
@@ -18,8 +19,8 @@ class Calendar:
     """The windows of a dataset: all time cut into stretches of `every`, aligned to local midnight.
 
     Whole days are counted on the calendar from `origin` (default: a Monday), so a day may last 23 or 25 hours.
-    Shorter lengths divide each local day, counted in real hours from its midnight, and the day's last window ends at the
-    next midnight.
+    Shorter lengths divide each local day: those up to an hour in real time from its midnight (the day's last window ends
+    at the next one), longer ones at the same wall-clock times each day.
     Raises ValueError for lengths that fit neither.
     """
 
@@ -77,8 +78,21 @@ class Calendar:
     def _part(self, start: datetime, end: datetime, instant: datetime) -> Window:
         if self.every >= DAY:
             return Window(start, end, self.timezone)
+        if self.every > HOUR:
+            return self._by_the_clock(start, end, instant)
         begin = start + (instant - start) // self.every * self.every
         return Window(begin, min(begin + self.every, end), self.timezone)
+
+    def _by_the_clock(self, start: datetime, end: datetime, instant: datetime) -> Window:
+        """Windows of several hours begin at the same wall-clock times on each day; a clock change makes one longer or shorter."""
+        zone = ZoneInfo(self.timezone)
+        day = (start + (end - start) / 2).astimezone(zone).date()
+        midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+        # Wall-clock arithmetic; a time that comes twice is taken the first time, one that never comes just after the gap.
+        edges = [(midnight + n * self.every).astimezone(UTC) for n in range(1, DAY // self.every)]
+        inside = [start, *(edge for edge in edges if start < edge < end), end]
+        later = next(i for i, edge in enumerate(inside) if edge > instant)
+        return Window(inside[later - 1], inside[later], self.timezone)
 
 
 def due(

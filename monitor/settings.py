@@ -33,7 +33,7 @@ class StoreSettings(Settings):
 class DaemonSettings(Settings):
     """`[daemon]`: how the service works; the defaults suit one machine."""
 
-    workers: int = Field(2, ge=1, le=64, description="worker processes, each measures one window at a time")
+    workers: int = Field(4, ge=1, le=64, description="worker processes, each measures one window at a time")
     tick: Span = Field(timedelta(seconds=10), description="how often it looks for windows that are due")
     lease: Span = Field(timedelta(seconds=60), description="work left unfinished by a dead process is taken over after this long")
     settle: Duration = Field(

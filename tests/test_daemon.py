@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,7 @@ def story(slack: FakeSlack, daemon: Service) -> dict[str, Any]:
     """What people and the store ended up with, without times and numbers of the run."""
     text = re.compile(r"\d+ (d|h|min|s)( \d+ (h|min|s))?")
     return {
-        "keys": sorted(slack.keys()),
+        "keys": sorted(re.sub(r"-\d{8}T\d+", "", key) for key in iter(slack.keys())),
         "roots": [text.sub("...", m["text"]) for m in slack.roots()],
         "incidents": daemon.rows("select id, subject, family, severity, since, resolved_at is null from incidents order by id"),
         "results": daemon.rows('select window_start, "check", status, value from results order by 1, 2'),
@@ -234,6 +234,27 @@ def test_kill_minus_nine_at_any_point_loses_nothing_and_tells_nothing_twice(tmp_
         kills = [chance.uniform(0.5, 6.0) for _ in range(3)]
         found = run_with_kills(tmp_path / f"try{seed}", postgres, kills, today, 0.2, seed)
         assert found == expected, f"killed after {kills}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
+def test_workers_that_are_killed_are_there_again(tmp_path: Path, postgres: Server) -> None:
+    postgres.run(
+        "DROP TABLE IF EXISTS steady",
+        "CREATE TABLE steady (created_at timestamptz, amount float8)",
+        "GRANT SELECT ON steady TO reader",
+        "INSERT INTO steady SELECT now() + n * interval '0.5 second', 1.5 FROM generate_series(-40, 400) n",
+    )
+    with FakeSlack() as slack, service(tmp_path, slack) as daemon:
+        written(tmp_path, slack, postgres, "steady", 'every = "2s"')
+        daemon.start()
+        until(lambda: "state=done" in daemon.log)
+        assert daemon.process is not None
+        for pid in descendants(daemon.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        before = daemon.log.count("state=done")
+        until(lambda: daemon.log.count("state=done") > before + 1)
+        assert daemon.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found in /proc")

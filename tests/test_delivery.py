@@ -72,6 +72,11 @@ class Desk:
         self.put(f"{number} rev 2", "edit", number, revision=2)
         self.put(f"{number} line 2", "line", number, revision=2)
 
+    def resolve(self, number: int) -> None:
+        with self.store.begin() as connection:
+            over = update(incidents).where(incidents.c.id == number)
+            connection.execute(over.values(resolved_at=self.clock.now()))
+
     def send(self, channel: str = "team") -> int:
         return delivery.drain(self.config, self.store, channel, self.clock.now)
 
@@ -474,6 +479,7 @@ def test_a_deleted_root_is_made_anew_and_the_thread_goes_on_there(desk: Desk, sl
 
 def test_a_root_that_never_came_is_replaced_by_what_comes_next(desk: Desk, slack: FakeSlack) -> None:
     desk.put("1 open", "root", 1, expires_at=desk.clock.now() + MINUTE)
+    desk.resolve(1)
     desk.clock.advance(HOUR)
     desk.put("1 line 2", "line", 1, revision=2)
     desk.put("1 line 3", "line", 1, revision=3)
@@ -484,6 +490,43 @@ def test_a_root_that_never_came_is_replaced_by_what_comes_next(desk: Desk, slack
     [root] = slack.roots()
     assert root["metadata"]["event_payload"]["key"] == "1 line 2"
     assert len(slack.thread(root["ts"])) == 1
+
+
+def test_the_first_word_of_an_incident_that_goes_on_does_not_expire(desk: Desk, slack: FakeSlack) -> None:
+    slack.misbehave([{"do": "error", "error": "invalid_auth"}])
+    desk.put("1 open", "root", 1, expires_at=desk.clock.now() + 24 * HOUR)
+    desk.send()
+    assert slack.roots() == []
+
+    desk.later(25 * HOUR)
+
+    assert desk.states() == {"1 open": "sent"}
+    assert len(slack.roots()) == 1
+
+
+def test_a_channel_that_cannot_be_asked_is_not_told_the_same_for_ever(store: Store, clock: Clock) -> None:
+    with WebhookSink() as sink:
+        sink.misbehave([{"do": "server_error", "accepted": True}] * 9)
+        desk = Desk(store, clock, {"team": Webhook(url=SecretStr(sink.url))})
+        desk.put("a")
+        desk.send()
+        for _ in range(6):
+            desk.later(HOUR)
+        assert len(sink.posts) == 3
+        assert desk.states() == {"a": "dead"}
+
+
+def test_a_message_that_keeps_failing_does_not_hold_up_the_others(desk: Desk, slack: FakeSlack) -> None:
+    slack.misbehave(["server_error"])
+    desk.put("a")
+    desk.send()
+    desk.put("b")
+    slack.misbehave([{"do": "error", "error": "channel_not_found", "method": "chat.postMessage"}])
+
+    desk.later(2 * HOUR)
+    desk.later(2 * HOUR)
+
+    assert desk.states()["b"] == "sent"
 
 
 def test_content_that_is_refused_for_good_is_given_up_aloud(desk: Desk, slack: FakeSlack, caplog: pytest.LogCaptureFixture) -> None:
@@ -497,13 +540,13 @@ def test_content_that_is_refused_for_good_is_given_up_aloud(desk: Desk, slack: F
     assert "delivery key=a channel=team state=dead" in caplog.text
 
 
-def test_what_waits_for_a_channel_that_was_taken_out_of_the_config_ends(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_waits_for_a_channel_that_was_taken_out_of_the_config_is_kept(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.put("a", channel="old")
 
     desk.send("old")
 
-    assert desk.states() == {"a": "dead"}
-    assert "the channel is no longer in the config" in caplog.text
+    assert desk.states() == {"a": "waiting"}
+    assert "there is no channel old in the config" in caplog.text
 
 
 class Faulty(Console):

@@ -214,16 +214,13 @@ def test_what_is_too_old_expires_and_says_so(store: Store, caplog: pytest.LogCap
     assert "channel team: 2 deliveries are too old to be sent and were given up" in caplog.text
 
 
-def test_what_may_be_on_its_way_does_not_expire(store: Store) -> None:
+def test_what_stayed_unsure_until_it_is_too_old_expires(store: Store) -> None:
     put(store, "a", expires_at=NOON + MINUTE)
     first = take(store)
     assert first is not None
     outbox.finish(store, first, state="unknown", next_attempt_at=NOON)
 
-    again = take(store, NOON + MINUTE)
-
-    assert again is not None
-    assert again.unsure
+    assert take(store, NOON + MINUTE) is None
 
 
 # Leases.

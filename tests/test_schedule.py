@@ -91,9 +91,13 @@ def test_every_hour_of_a_day_is_a_window_also_when_the_clocks_change(text: str, 
     assert {w.length for w in windows} == {HOUR}
 
 
+def test_a_clock_change_makes_one_window_of_several_hours_longer_or_shorter_and_adds_none() -> None:
+    assert [w.length for w in day("Europe/Berlin", "2026-10-25", "6h")] == [7 * HOUR] + [6 * HOUR] * 3
+    assert [w.length for w in day("Europe/Berlin", "2026-03-29", "6h")] == [5 * HOUR] + [6 * HOUR] * 3
+    assert [w.local_start.hour for w in day("Europe/Berlin", "2026-03-29", "2h")] == [0, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]
+
+
 def test_the_last_window_of_a_longer_day_ends_with_the_day() -> None:
-    assert [w.length for w in day("Europe/Berlin", "2026-10-25", "6h")] == [6 * HOUR] * 4 + [HOUR]
-    assert [w.length for w in day("Europe/Berlin", "2026-03-29", "6h")] == [6 * HOUR] * 3 + [5 * HOUR]
     assert day("Australia/Lord_Howe", "2026-04-05", "1h")[-1].length == HOUR / 2
 
 

@@ -19,6 +19,8 @@ from checks.result import Family, Severity
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)
+INC = "inc:7-20261123T120000000000"
+"""How the keys of an incident begin that opened at noon."""
 WARNING, CRITICAL = Severity.WARNING, Severity.CRITICAL
 THREADS = {"slack": True, "mail": False, "oncall": True}
 SUBJECT = Subject(
@@ -54,15 +56,31 @@ def forms(rows: list[Delivery]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("happened", "rooted", "expected"),
     [
-        (Happened.OPENED, False, [("root", "inc:7:slack:open:1")]),
-        (Happened.JOINED, False, [("root", "inc:7:slack:open:1")]),
-        (Happened.WORSE, False, [("root", "inc:7:slack:open:1")]),
+        (Happened.OPENED, False, [("root", f"{INC}:slack:open:1")]),
+        (Happened.JOINED, False, [("root", f"{INC}:slack:open:1")]),
+        (Happened.WORSE, False, [("root", f"{INC}:slack:open:1")]),
         (Happened.LEFT, False, []),
         (Happened.RESOLVED, False, []),
-        (Happened.JOINED, True, [("edit", "inc:7:slack:rev:3"), ("line", "inc:7:slack:line:3")]),
-        (Happened.WORSE, True, [("edit", "inc:7:slack:rev:3"), ("line", "inc:7:slack:line:3")]),
-        (Happened.LEFT, True, [("edit", "inc:7:slack:rev:3"), ("line", "inc:7:slack:line:3")]),
-        (Happened.RESOLVED, True, [("edit", "inc:7:slack:rev:3"), ("line", "inc:7:slack:resolved:1")]),
+        (
+            Happened.JOINED,
+            True,
+            [("edit", f"{INC}:slack:rev:3"), ("line", f"{INC}:slack:line:3")],
+        ),
+        (
+            Happened.WORSE,
+            True,
+            [("edit", f"{INC}:slack:rev:3"), ("line", f"{INC}:slack:line:3")],
+        ),
+        (
+            Happened.LEFT,
+            True,
+            [("edit", f"{INC}:slack:rev:3"), ("line", f"{INC}:slack:line:3")],
+        ),
+        (
+            Happened.RESOLVED,
+            True,
+            [("edit", f"{INC}:slack:rev:3"), ("line", f"{INC}:slack:resolved:1")],
+        ),
     ],
 )
 def test_a_threading_channel_gets_one_root_then_edits_and_lines(
@@ -74,11 +92,11 @@ def test_a_threading_channel_gets_one_root_then_edits_and_lines(
 @pytest.mark.parametrize(
     ("happened", "rooted", "expected"),
     [
-        (Happened.OPENED, False, [("message", "inc:7:mail:open:1")]),
-        (Happened.JOINED, True, [("message", "inc:7:mail:rev:3")]),
-        (Happened.WORSE, True, [("message", "inc:7:mail:rev:3")]),
+        (Happened.OPENED, False, [("message", f"{INC}:mail:open:1")]),
+        (Happened.JOINED, True, [("message", f"{INC}:mail:rev:3")]),
+        (Happened.WORSE, True, [("message", f"{INC}:mail:rev:3")]),
         (Happened.LEFT, True, []),
-        (Happened.RESOLVED, True, [("message", "inc:7:mail:resolved:1")]),
+        (Happened.RESOLVED, True, [("message", f"{INC}:mail:resolved:1")]),
         (Happened.RESOLVED, False, []),
     ],
 )
@@ -94,18 +112,18 @@ def test_only_what_got_worse_is_shown_in_the_channel_too() -> None:
 def test_who_was_told_hears_of_the_end_whatever_the_route_says_by_then() -> None:
     rows = sent(change(Happened.RESOLVED, 4), "mail", rooted=("slack", "mail"))
     assert forms(rows) == [
-        ("message", "inc:7:mail:resolved:1"),
-        ("edit", "inc:7:slack:rev:4"),
-        ("line", "inc:7:slack:resolved:1"),
+        ("message", f"{INC}:mail:resolved:1"),
+        ("edit", f"{INC}:slack:rev:4"),
+        ("line", f"{INC}:slack:resolved:1"),
     ]
 
 
 def test_a_worse_incident_opens_where_its_new_route_leads_and_goes_on_where_it_was() -> None:
     rows = sent(change(Happened.WORSE, 2, CRITICAL), "oncall", rooted=("slack",))
     assert forms(rows) == [
-        ("root", "inc:7:oncall:open:1"),
-        ("edit", "inc:7:slack:rev:2"),
-        ("line", "inc:7:slack:line:2"),
+        ("root", f"{INC}:oncall:open:1"),
+        ("edit", f"{INC}:slack:rev:2"),
+        ("line", f"{INC}:slack:line:2"),
     ]
 
 

@@ -19,6 +19,8 @@ from monitor import fit
 from monitor.store.tables import deliveries, events, incidents, problems, results, windows
 
 LIVE = "live"
+NUMBERS = 7_204_534
+"""The lock under which incidents get their numbers."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
     if connection.dialect.name == "postgresql":
         for subject in sorted(subjects):
             connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(subject))))
+        # The next free number is one for all.
+        connection.execute(select(func.pg_advisory_xact_lock(NUMBERS)))
 
 
 def before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Before:

@@ -7,7 +7,10 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true, update
@@ -26,8 +29,18 @@ LONGEST_DETAILS = 20_000
 
 
 def owner() -> str:
-    """Who we are in leases: host and process. A dead process of the same host is told from a living one by it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Who we are in leases: machine and process. A dead process of the same machine is told from a living one by it."""
+    return f"{_machine()}:{os.getpid()}"
+
+
+@cache
+def _machine() -> str:
+    """Where process numbers mean the same as here: two containers may share a hostname and not their numbers."""
+    known = [socket.gethostname()]
+    with suppress(OSError):
+        known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13])
+        known.append(str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]"))
+    return "/".join(known)
 
 
 def last_ends(store: Store) -> dict[str, datetime]:
@@ -183,7 +196,7 @@ def _left(lease_owner: str | None, lease_until: datetime | None, clock: datetime
     if lease_until is None or lease_until <= clock:
         return True
     host, _, pid = (lease_owner or "").rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit() or int(pid) == os.getpid():
+    if host != _machine() or not pid.isdigit() or int(pid) == os.getpid():
         return False
     try:
         os.kill(int(pid), 0)

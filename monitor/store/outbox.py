@@ -15,7 +15,7 @@ from alerts.message import Message
 from alerts.telling import Delivery, Form
 from monitor.store import decisions
 from monitor.store.store import Store
-from monitor.store.tables import channels, deliveries
+from monitor.store.tables import channels, deliveries, incidents
 
 log = logging.getLogger("datavigil.delivery")
 
@@ -85,7 +85,8 @@ def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claime
         row = connection.execute(
             select(deliveries)
             .where(deliveries.c.channel == channel, _due(now, clock), ~blocked)
-            .order_by(deliveries.c.id)
+            # One that keeps failing must not hold up the others; within an incident the order is held above.
+            .order_by(deliveries.c.attempts, deliveries.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         ).first()
@@ -122,13 +123,9 @@ def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claime
 
 def finish(store: Store, claimed: Claimed, **values: Any) -> bool:
     """Write how a try ended; False, and nothing is written, where the lease passed to somebody else."""
-    with store.begin() as connection:
-        written = connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == claimed.id, deliveries.c.lease_token == claimed.token)
-            .values(lease_token=None, lease_until=None, **values)
-        )
-        return bool(written.rowcount)
+    mine = update(deliveries).where(deliveries.c.id == claimed.id, deliveries.c.lease_token == claimed.token)
+    # Again where the store is busy: a send that is not written down would be made twice.
+    return store.attempt(lambda c: bool(c.execute(mine.values(lease_token=None, lease_until=None, **values)).rowcount))
 
 
 def forget_root(store: Store, incident: int, channel: str) -> None:
@@ -240,13 +237,16 @@ def _due(now: datetime, clock: datetime | None = None) -> Any:
 
 
 def _expire(connection: Connection, channel: str, now: datetime) -> None:
-    """Too old to be worth sending; never one that may be on its way."""
+    """Too old to be worth sending; never the first word of an incident that goes on: nobody but this row says so."""
+    goes_on = exists().where(incidents.c.id == deliveries.c.incident, incidents.c.resolved_at.is_(None))
+    begins = and_(deliveries.c.state != "unknown", deliveries.c.form.in_(("root", "message")), goes_on)
     gone = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.channel == channel,
-            deliveries.c.state.in_(("pending", "waiting")),
+            deliveries.c.state.in_(("pending", "waiting", "unknown")),
             deliveries.c.expires_at <= now,
+            ~begins,
         )
         .values(state="expired")
     )

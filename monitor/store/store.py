@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,7 +41,7 @@ class Store:
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
-            self.place = parsed.render_as_string(hide_password=True)
+            self.place = parsed.set(query={}).render_as_string(hide_password=True)
             self.engine = _engine(url)
         except OSError as fault:
             raise StoreError(f"the store {self.place} does not work: {fault.filename}: {fault.strerror}") from None
@@ -117,11 +119,21 @@ class Store:
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": 10})
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_size=5,
+            hide_parameters=True,
+            # A daemon that is stopped inside a transaction must not stop the others.
+            connect_args={
+                "connect_timeout": 10,
+                "options": "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s -c statement_timeout=60s",
+            },
+        )
     path = make_url(url).database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT})
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -130,8 +142,23 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction control commits before DDL and begins late; ours begins where we say.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT * 1000}"):
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT * 1000}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: Any) -> None:
+    """WAL mode, which stays with the file. The change to it is refused at once where somebody writes, whatever the timeout."""
+    until = time.monotonic() + BUSY_TIMEOUT
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault) or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
