@@ -51,6 +51,8 @@ class Change:
     members: tuple[Problem, ...]
     gone: tuple[Problem, ...] = ()
     reason: str = ""
+    fresh: tuple[Problem, ...] = ()
+    """Those that began, or got worse, with this change."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def news(standing: Standing, sightings: Iterable[Sighting], now: datetime, asked
         stored.update((p.fingerprint, replace(p, incident=incident.id)) for p in begun)
         if happened is not None:
             members = _members({**known, **stored}, incident.id)
-            changes.append(_changed(incident, happened, members, [m for m in here if m.move is Move.RESOLVED], now))
+            change = _changed(incident, happened, members, [m for m in here if m.move is Move.RESOLVED], now)
+            fresh = [m.after for m in here if m.move in {Move.OPENED, Move.WORSE}]
+            changes.append(replace(change, fresh=tuple(sorted(fresh, key=_weight, reverse=True))))
     return News(tuple(stored.values()), tuple(changes))
 
 

@@ -75,6 +75,8 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
             text += f", {change.reason}"
     else:
         text = f"{head}, since {_moment(since)}" + (f" (+{len(told) - 1} more)" if len(told) > 1 else "")
+    if change.happened is Happened.LEFT and change.gone:
+        text = f"{subject.name}: over: {_sentence(change.gone[0])}; {len(told)} more still open"
     findings = [Finding(_sentence(p), p.column, p.severity, resolved=over) for p in told]
     if not over:
         findings += [Finding(_sentence(p), p.column, p.severity, resolved=True) for p in change.gone]
@@ -191,4 +193,4 @@ def _note(change: Change, told: tuple[Problem, ...]) -> str:
     if change.happened is Happened.OPENED:
         return "opened"
     word = "worse" if change.happened is Happened.WORSE else "also"
-    return f"{word}: " + "; ".join(_sentence(p) for p in told[:3])
+    return f"{word}: " + "; ".join(_sentence(p) for p in (change.fresh or told)[:3])

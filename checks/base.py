@@ -8,6 +8,7 @@ history.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -228,6 +229,10 @@ class Check(BaseModel):
 def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
     """`at most 2 % allowed (usual: 0.1 % to 0.4 %)`."""
     low, high = bounds.at_least, bounds.at_most
+    if unit == "rows":
+        # Whole numbers: 14 is not within "14 to 18" where the bound is 14.3.
+        low = math.ceil(low) if low is not None and math.isfinite(low) else low
+        high = math.floor(high) if high is not None and math.isfinite(high) else high
     if low is not None and high is not None:
         said = f"{amount(low, unit)} to {amount(high, unit)} allowed"
     elif high is not None:

@@ -40,8 +40,8 @@ T = TypeVar("T")
 LONGEST_BACKOFF = 60.0
 PROBE_CHANNEL = timedelta(hours=1)
 PROBE_CREDENTIAL = timedelta(minutes=5)
-MOST_UNSURE = 3
-"""Tries that may all have arrived, on a channel that cannot be asked."""
+UNSURE_ALOUD = timedelta(hours=2)
+"""Between tries that may all have arrived, at most, on a channel that cannot be asked: each may be a repeat."""
 
 
 def drain(
@@ -171,10 +171,6 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
         values |= {"state": later, "next_attempt_at": until, "attempts": claimed.attempts - 1}
     elif isinstance(fault, Unknown):
         values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
-        channel = config.channels.get(claimed.channel)
-        if channel is not None and not channel.looks_up and claimed.attempts >= MOST_UNSURE:
-            # It cannot be asked, and each try may have arrived: enough repeats.
-            values |= {"state": "dead"}
     elif isinstance(fault, ChannelBroken | CredentialBroken):
         # When it is tried again is the channel's matter, not the row's.
         values |= {"state": later, "next_attempt_at": None}
@@ -193,8 +189,10 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
 
 def _patience(config: Config, claimed: Claimed) -> timedelta:
     """Time for a late arrival to show up in the look-up; longer the more often it stayed unclear."""
-    doubled: int = 2 ** min(claimed.attempts - 1, 4)
-    return min(config.daemon.settle * doubled, timedelta(minutes=10))
+    channel = config.channels.get(claimed.channel)
+    longest = timedelta(minutes=10) if channel is not None and channel.looks_up else UNSURE_ALOUD
+    doubled: int = 2 ** min(claimed.attempts - 1, 16)
+    return min(config.daemon.settle * doubled, longest)
 
 
 def _broken(store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 Fault = Callable[[str], None]
 """Takes a sentence about what is wrong."""
@@ -33,8 +34,12 @@ class Outside:
                 how = "is empty" if name in self.environment else "is not set"
                 fault(f"${{{name}}} {how} in the environment; export {name} before the start")
                 return found[0]
-            self.used[found[0]] = self.environment[name]
-            return self.environment[name]
+            self.used[found[0]] = content = self.environment[name]
+            if "://" in value[: found.start()] and "@" in value[found.end() :] and not re.search("%[0-9A-Fa-f]{2}", content):
+                # A user's name or password in a url: what is special in a url must not be so there.
+                self.used[f"{found[0]} (encoded)"] = quote(content, safe="")
+                return quote(content, safe="")
+            return content
 
         return re.sub(r"\$\{(\w+)\}", replaced, value)
 

@@ -123,6 +123,9 @@ class Runner:
             oldest = now - dataset.catchup
             retries = [Window(s, e, dataset.timezone) for s, e in again.get(name, []) if oldest <= e <= now - dataset.delay]
             new = due(dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup, AT_ONCE)
+            last = last_ends.get(name)
+            if new and last is not None and new[0].start > last:
+                log.error("dataset %s: the windows from %s to %s are left out: older than catchup", name, last, new[0].start)
             if retries or new:
                 yield dataset, sorted({*retries, *new})
 

@@ -120,8 +120,11 @@ def _sum_up(store: Store, story: demo.Story, found: list[Finished], say: _Say) -
     for fault in story.faults:
         say(f"  {fault.day}  {fault.column or 'rows':12} {fault.what}")
     say()
-    say("try next:   datavigil incidents --all      datavigil results --failed      datavigil status")
-    say("your own:   change config.toml, then datavigil check-config, datavigil once, datavigil run")
+    # As it was called: in a virtual environment it may not be on the path.
+    called = Path(sys.argv[0])
+    name = str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "datavigil"
+    say(f"try next:   {name} incidents --all      {name} results --failed      {name} status")
+    say("your own:   change config.toml, then the same with check-config, once, run")
 
 
 def _watch(config: Config, store: Store, folder: Path, say: _Say) -> None:

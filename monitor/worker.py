@@ -6,13 +6,14 @@ Everything comes in with the `Job` and goes out with `Measured`; a worker knows 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 
@@ -70,6 +71,7 @@ def measure_window(job: Job) -> Measured:
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(dataset, job, "the window has no rows"))
+    results = [_unseen(result, dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
     return Measured(state, results, profile.rows, time.monotonic() - began, profile.to_bytes())
 
@@ -80,7 +82,7 @@ def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = isinstance(kept, Previous) and not kept.same_weekday
     reference = None if rolling else merge(past.profile for past in _reference(job, history))
-    results: list[Result] = []
+    results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
         if gone:
@@ -94,6 +96,14 @@ def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence
         for segment in _segments(check, job.dataset, profile):
             results += judged(check, _view(job, check, profile, history, reference, segment))
     return results
+
+
+def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:
+    """A column to segment by that is not there: else its checks would fall silent."""
+    for by in dict.fromkeys(by for check in checks for by in _by(check, dataset)):
+        if by not in schema:
+            said = f"segments: there is no column {by} (there are: {', '.join(schema)})"
+            yield Result("segments", "segments", Family.LAYOUT, Status.ERRORED, said, by)
 
 
 def chosen(dataset: Dataset, schema: Schema) -> list[Check]:
@@ -112,10 +122,11 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
     for check in checks:
         if any(c not in schema for c in check.watched):
             continue
-        for question in check.questions(schema):
-            for by in (None, *_by(check, dataset)):
-                if by is None or by in schema:
-                    asked.setdefault(Population(check.where, by), {}).setdefault(question.key, question)
+        for by in (None, *(by for by in _by(check, dataset) if by in schema)):
+            # Also where it asks nothing: the number of rows is part of every answer.
+            here = asked.setdefault(Population(check.where, by), {})
+            for question in check.questions(schema):
+                here.setdefault(question.key, question)
     return {population: list(found.values()) for population, found in asked.items()}
 
 
@@ -207,6 +218,17 @@ def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:
         return Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, f"no rows: {reason}", value=0.0)
     message = f"no data for {job.window}: {reason}"
     return Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.FAILED, message, value=0.0, score=1e6, severity=Severity.CRITICAL)
+
+
+def _unseen(result: Result, mask: Sequence[str]) -> Result:
+    """Without values of masked columns: an engine may quote one in its complaint, and a segment is one."""
+    if result.status is Status.ERRORED and result.column in mask:
+        said = f"{result.check} could not be judged; the reason is not shown, it may hold values of a masked column"
+        result = replace(result, message=said)
+    by, is_segment, value = (result.segment or "").partition("=")
+    if is_segment and by in mask:
+        return replace(result, segment=f"{by}=#{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}")
+    return result
 
 
 def _errored(check: str, reason: str, began: float) -> Measured:

@@ -601,3 +601,14 @@ def test_check_config_says_that_a_good_config_is_in_order(tmp_path: Path) -> Non
     plain = run(tmp_path, "check-config")
     assert (plain.returncode, "in order" in plain.stdout) == (0, True)
     assert leaks(ran.stdout + plain.stdout + ran.stderr + plain.stderr) == []
+
+
+def test_a_password_in_a_url_may_hold_what_is_special_in_a_url(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[sources.shop]\nurl = "postgres://reader:${SHOP}@db/shop"\n'
+        '[datasets.orders]\nsource = "shop"\ntable = "orders"\ntime_column = "at"\n'
+    )
+    for password, encoded in (("a/b@c#d?e", "a%2Fb%40c%23d%3Fe"), ("a%2Fb", "a%2Fb")):
+        url = load(path, {"SHOP": password}).sources["shop"].url.get_secret_value()
+        assert url == f"postgres://reader:{encoded}@db/shop"

@@ -504,16 +504,28 @@ def test_the_first_word_of_an_incident_that_goes_on_does_not_expire(desk: Desk, 
     assert len(slack.roots()) == 1
 
 
-def test_a_channel_that_cannot_be_asked_is_not_told_the_same_for_ever(store: Store, clock: Clock) -> None:
+def test_a_channel_that_cannot_be_asked_is_tried_for_a_day_and_ever_more_seldom(store: Store, clock: Clock) -> None:
     with WebhookSink() as sink:
-        sink.misbehave([{"do": "server_error", "accepted": True}] * 9)
+        sink.misbehave([{"do": "server_error", "accepted": True}] * 200)
         desk = Desk(store, clock, {"team": Webhook(url=SecretStr(sink.url))})
-        desk.put("a")
+        desk.put("a", "message", 1, expires_at=clock.now() + 24 * HOUR)
         desk.send()
-        for _ in range(6):
-            desk.later(HOUR)
-        assert len(sink.posts) == 3
-        assert desk.states() == {"a": "dead"}
+        for _ in range(24 * 12):
+            desk.later(5 * MINUTE)
+        assert 10 < len(sink.posts) < 25
+        assert desk.states() == {"a": "expired"}
+
+
+def test_a_webhook_that_was_away_for_an_hour_gets_its_alert(store: Store, clock: Clock) -> None:
+    with WebhookSink() as sink:
+        desk = Desk(store, clock, {"team": Webhook(url=SecretStr(sink.url))})
+        sink.misbehave(["server_error"] * 5)
+        desk.put("a", "message", 1, expires_at=clock.now() + 24 * HOUR)
+        desk.send()
+        for _ in range(60):
+            desk.later(5 * MINUTE)
+        assert desk.states() == {"a": "sent"}
+        assert len(sink.posts) == 1
 
 
 def test_a_message_that_keeps_failing_does_not_hold_up_the_others(desk: Desk, slack: FakeSlack) -> None:

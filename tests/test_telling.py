@@ -259,3 +259,18 @@ def test_the_test_message_says_that_nothing_is_wrong() -> None:
     assert said.state == "info"
     assert "team" in said.text
     assert "Nothing is wrong" in said.text
+
+
+def test_what_joins_is_named_and_not_the_worst_that_was_there() -> None:
+    joined = problem("country")
+    worst = [problem(f"column_{n}", CRITICAL) for n in range(4)]
+    told = message(
+        replace(change(Happened.JOINED, 2), members=(*worst, joined), fresh=(joined,)), SUBJECT, Route(to=("slack",)), NOON
+    )
+    assert told.note.startswith("also: missing(country) is 38.2 %")
+
+
+def test_a_part_that_ends_is_told_as_good_news() -> None:
+    over = problem("country")
+    told = message(replace(change(Happened.LEFT, 2), gone=(over,)), SUBJECT, Route(to=("slack",)), NOON)
+    assert told.text.startswith("orders: over: missing(country)")
