@@ -121,8 +121,9 @@ def _sum_up(store: Store, story: demo.Story, found: list[Finished], say: _Say) -
         say(f"  {fault.day}  {fault.column or 'rows':12} {fault.what}")
     say()
     # As it was called: in a virtual environment it may not be on the path.
-    called = Path(sys.argv[0])
-    name = str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "datavigil"
+    called = Path(sys.argv[0]).absolute()
+    local = called.name == "datavigil" and called.is_relative_to(Path.cwd())
+    name = str(called.relative_to(Path.cwd())) if local else "datavigil"
     say(f"try next:   {name} incidents --all      {name} results --failed      {name} status")
     say("your own:   change config.toml, then the same with check-config, once, run")
 
