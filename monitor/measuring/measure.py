@@ -35,6 +35,9 @@ MOST_SEGMENTS = 50
 OTHER, MISSING, UNREADABLE = "(other)", "(missing)", "(unreadable)"
 ROWS = Scalar("rows", lambda t: t.count(), "add")
 
+WHOLE = 2**53
+"""A number beyond it is asked for: a distribution counts in floats."""
+
 T = TypeVar("T")
 Part = dict[str, Answer]
 
@@ -69,8 +72,8 @@ def measure(
     grids: Mapping[str, Grid],
     reference: Sequence[Window] = (),
 ) -> Profile:
-    """The answers to all questions, per population. `grids` are those pinned by earlier windows, `reference` the windows that
-    a `Sample` of the reference is drawn from.
+    """The answers to all questions, per population. `grids` (by question's key) are those pinned by earlier windows,
+    `reference` the windows that a `Sample` of the reference is drawn from.
 
     A question that fails is `Broken` with the reason and the others are answered. Raises SourceDown, SourceError where
     nothing can be asked any more.
@@ -90,12 +93,12 @@ def measure(
 def _grids(
     rowset: Rowset, asked: Mapping[Population, Sequence[Question]], pinned: Mapping[str, Grid], rows: int
 ) -> tuple[dict[str, Grid], dict[str, Broken]]:
-    """A grid for every column whose distribution is asked: one for all its populations, so that they compare. And the
+    """A grid for every distribution that is asked, by its key: one for all its populations, so that they compare. And the
     distributions (by key) that cannot have one."""
-    wanted = {q.column: q for questions in asked.values() for q in _of(Distribution, questions)}
-    fresh = [question for column, question in wanted.items() if column not in pinned]
+    wanted = {q.key: q for questions in asked.values() for q in _of(Distribution, questions)}
+    fresh = [question for key, question in wanted.items() if key not in pinned]
     made, broken = histograms.made(rowset, fresh, rows)
-    return made | {column: grid for column, grid in pinned.items() if column in wanted}, broken
+    return made | {key: grid for key, grid in pinned.items() if key in wanted}, broken
 
 
 @dataclass(frozen=True)
@@ -166,14 +169,32 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
 def _asked(asking: _Asking, rowset: Rowset) -> Found:
     """Everything that is asked of all segments at once."""
     source, found = rowset.source, Found()
-    sound = [q for q in asking.of(Distribution) if q.column in asking.grids]
-    found.add(each(source, [ROWS, *asking.of(Scalar)], lambda some: counting.scalars(rowset, some)))
+    sound = [q for q in asking.of(Distribution) if q.key in asking.grids]
     found.add(each(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
     found.add(each(source, asking.of(Categories), lambda some: counting.categories(rowset, some)))
+    left = [q for q in asking.of(Scalar) if not _within(q, found)]
+    found.add(each(source, [ROWS, *left], lambda some: counting.scalars(rowset, some)))
     for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
     found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})
     return found
+
+
+def _within(question: Scalar, found: Found) -> bool:
+    """Whether the answers at hand hold the number, in every segment; then it is put there."""
+    if question.within is None or not found.answers:
+        return False
+    key, part = question.within
+    numbers = {}
+    for segment, answers in found.answers.items():
+        answer = answers.get(key)
+        value = getattr(answer, part, None)
+        if answer is None or (value is not None and abs(value) > WHOLE):
+            return False
+        numbers[segment] = Number(value, question.merge)
+    for segment, number in numbers.items():
+        found.answers[segment][question.key] = number
+    return True
 
 
 def _one_by_one(asking: _Asking, rowset: Rowset, found: Found) -> None:
@@ -220,7 +241,7 @@ def _part(asking: _Asking, found: Found, segment: str | None) -> Part:
 
 def _empty(question: Question, grids: Mapping[str, Grid]) -> Answer:
     if isinstance(question, Distribution):
-        return Histogram(grids[question.column], {})
+        return Histogram.of(grids[question.key], {})
     if isinstance(question, Categories):
         return Counts({}, distinct=0)
     if isinstance(question, Duplicates):
