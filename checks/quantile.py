@@ -15,7 +15,7 @@ from checks.result import Family
 class Quantile(Check):
     """The `q`-quantile of the finite values of a numeric `column`: `q = 0.5` is the median.
 
-    Read from the distribution, so exact to the width of one of its buckets (about 1.6 % of the column's spread near its centre).
+    Read from the distribution, so exact to the width of one of its buckets (about 0.8 % of the column's spread near its centre).
     """
 
     family = Family.DRIFT

@@ -16,8 +16,8 @@ from checks.profile import Profile
 from monitor.measuring.fitting import full
 
 MISSING, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY = 1_000_000, 1_000_001, 1_000_002, 1_000_003
-"""What the expression gives for what has no bucket; buckets end at 64 * asinh(1.8e308), about 45 500."""
-FINE_PART = 256
+"""What the expression gives for what has no bucket; buckets end at 128 * asinh(1.8e308), about 91,000."""
+FINE_PART = 4 * FINENESS
 """Buckets on either side of the centre where the grid is fine: |z| below 27."""
 ENOUGH = 50
 CROWDED = 0.04

@@ -149,8 +149,8 @@ def _narrowed(whole: Rowset, population: Population) -> Rowset:
     if population.where:
         table = apply_where(whole.connection, table, population.where)
     if not population.by:
-        return replace(whole, table=table)
-    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True)
+        return replace(whole, table=table, narrowed=bool(population.where))
+    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True, narrowed=bool(population.where))
 
 
 def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
