@@ -51,7 +51,7 @@ def apart(column: Any, grid: Grid) -> Any:
     x = column.cast("float64")
     if isinstance(grid.center, int) and column.type().is_unsigned_integer():
         # The engines' difference of two unsigned numbers must not be negative.
-        return (column.cast("decimal(20, 0)") - ibis.literal(grid.center).cast("decimal(20, 0)")).cast("float64")
+        return (column.cast("decimal(20, 0)") - ibis.literal(str(grid.center)).cast("decimal(20, 0)")).cast("float64")
     if isinstance(grid.center, int) and column.type().is_integer():
         whole = column.cast("int64")
         low, high = max(grid.center - ROOM, -(2**63) + 1), min(grid.center + ROOM, 2**63 - 1)
