@@ -347,6 +347,12 @@ def test_a_mean_and_a_median_are_read_from_the_distribution() -> None:
     assert Quantile(column="x", q=0.9).name == "quantile(x,0.9)"
 
 
+def test_the_lengths_of_texts_have_a_mean_too() -> None:
+    check = Mean(column="t", of="length", at_most=5)
+    assert check.name == "mean(length(t))"
+    assert only(judged(check, view({"distribution(length(t))": histogram([1.0, 2.0, 3.0])}))).value == 2.0
+
+
 # drift
 
 
