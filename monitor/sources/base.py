@@ -41,12 +41,16 @@ class NoData(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """What to read of a source: a table (or a path), or a query; exactly one is given."""
+    """What to read of a source: a table (or a path), or a query; exactly one is given.
+
+    `sample`: about how many rows of a window.
+    """
 
     table: str | None = None
     query: str | None = None
     time_column: str | None = None
     timezone: str = "UTC"
+    sample: int | None = None
 
     @property
     def words(self) -> str:
@@ -71,6 +75,8 @@ class Source(BaseModel):
     kind: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]] = ()
     """The url schemes this kind answers to; one without `+driver` stands for every driver."""
+    samples: ClassVar[bool] = False
+    """It can hold a sample of a window still, so that every question is asked of the same rows."""
     proven: ClassVar[bool] = True
     """It was run for real in our tests; else it is called "compiled, never run"."""
 
@@ -126,6 +132,11 @@ class Source(BaseModel):
         column = self.time_column(table, place)
         zoned = self.zoned(connection, table, place)
         return table.filter(*self.between(column, window.start, window.end, place.timezone, zoned))
+
+    def sampled(self, connection: SQLBackend, table: ir.Table, most: int) -> tuple[ir.Table, int | None]:
+        """About `most` rows of a window, picked at random, and how many it has in all; the table as it is, and None, where it
+        has no more. Raises SourceError where the kind cannot."""
+        raise SourceError(f"a {self.kind} source cannot take a sample; give a query that does, or smaller windows")
 
     def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
         """The newest time before the window's end in the whole table, in epoch seconds; None where there is none, or no time
