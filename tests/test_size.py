@@ -23,6 +23,7 @@ from checks.window import Window
 from monitor.measuring.measure import measure, reading
 from monitor.sources.base import Place, Source, SourceError
 from monitor.sources.files import Files
+from monitor.sources.postgres import Postgres
 from monitor.sources.sqlite import SQLite
 
 DAY = Window(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC))
@@ -132,6 +133,15 @@ def test_a_column_full_of_rare_values_is_counted_by_its_frequent_ones(tmp_path: 
     assert sum(c.counts["often"] for c in counts) == 200_000
     assert (sum(c.other for c in counts), sum(c.missing for c in counts)) == (600_000, 200_000)
     assert 540_000 < sum(c.distinct or 0 for c in counts) < 660_001
+
+
+def test_postgres_estimates_the_distinct_values_of_such_a_column(postgres) -> None:  # type: ignore[no-untyped-def]
+    values = "CASE WHEN i % 10 = 0 THEN 'often' ELSE 'value ' || i END"
+    postgres.run("DROP TABLE IF EXISTS ids", f"CREATE TABLE ids AS SELECT {values} AS x FROM generate_series(1, 600000) i")
+    counts = measured(Postgres(url=SecretStr(postgres.reader)), Place(table="ids"), Categories("x")).answers()["categories(x)"]
+    assert isinstance(counts, Counts)
+    assert (counts.counts["often"], counts.other, counts.error) == (60_000, 540_000, 0.002)
+    assert counts.distinct == pytest.approx(540_001, rel=0.03)
 
 
 def test_a_column_of_many_values_that_repeat_is_counted_exactly(tmp_path: Path) -> None:
