@@ -385,3 +385,53 @@ def test_a_number_is_no_time_and_the_remedy_is_told(home: Home) -> None:
 
     with pytest.raises(SourceError, match=r"id is .* which is no time; give a query"):
         profile(home, Place(table=home.place.table, time_column="id"))
+
+
+def parts() -> list[Callable[[Any], dict[str, Any]]]:
+    """Two numbers and a text per part, from columns with gaps, NaN and infinities, and one that is never there."""
+    import ibis
+
+    def part(place: int, column: str) -> Callable[[Any], dict[str, Any]]:
+        return lambda t: {"q": ibis.literal(place, "int32"), "x": t[column].cast("float64"), "h": t.id * place, "s": t.country}
+
+    return [part(place, column) for place, column in enumerate(("amount", "wild", "price", "gone"))]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_unpivoted_is_the_union_of_the_parts(home: Home, count: int) -> None:
+    import ibis
+
+    def grouped(table: Any) -> list[tuple[Any, ...]]:
+        known = table.mutate(x=ibis.ifelse(table.x.isnull(), 1, 0), k=ibis.ifelse(table.x < 100, 1, 0))
+        found = known.group_by("q", "x", "k", "s").aggregate(n=known.count(), h=known.h.sum())
+        records = home.source.rows(opened.connection, found)
+        return sorted((tuple(None if v is None else (v if isinstance(v, str) else int(v)) for v in r) for r in records), key=str)
+
+    with reading(home.source, home.place, DAY, timedelta(seconds=120)) as opened:
+        few = opened.table.select("id", "country", "amount", "wild", "price", "gone")
+        expected = grouped(Source.unpivoted(home.source, opened.connection, few, parts()[:count]))
+        assert grouped(home.source.unpivoted(opened.connection, few, parts()[:count])) == expected
+    assert sum(record[4] for record in expected) == count * IN_WINDOW
+
+
+@pytest.mark.parametrize("maker", [in_postgres, in_sqlite], ids=lambda maker: maker.__name__)
+def test_a_row_store_reads_its_table_once_for_all_columns(maker: Maker, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    home = maker(tmp_path, request)
+
+    def scans(table: Any) -> int:
+        explain = "EXPLAIN " if maker is in_postgres else "EXPLAIN QUERY PLAN "
+        plan = home.source.run(opened.connection, explain + opened.connection.compile(table))
+        lines = [str(record[-1]) for record in plan]
+        # SQLite names what it scans by alias: a scan of the transient table is not one of the table.
+        return sum("Scan on orders" in line for line in lines) if maker is in_postgres else _scans_below_materialize(plan)
+
+    with reading(home.source, home.place, DAY, timedelta(seconds=30)) as opened:
+        assert scans(home.source.unpivoted(opened.connection, opened.table, parts())) == 1
+        if maker is in_postgres:
+            assert scans(Source.unpivoted(home.source, opened.connection, opened.table, parts())) == 4
+
+
+def _scans_below_materialize(plan: list[tuple[Any, ...]]) -> int:
+    """Scans of tables in SQLite's plan (id, parent, unused, words): those inside what is materialized, which must be there once."""
+    [made] = [step for step, _, _, words in plan if words == "MATERIALIZE datavigil_window"]
+    return sum(parent == made and words.startswith("SCAN") for _, parent, _, words in plan)

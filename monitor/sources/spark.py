@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.sources import spark_session
-from monitor.sources.base import Record, Source, SourceDown, SourceError
+from monitor.sources.base import Part, Record, Source, SourceDown, SourceError
 from monitor.sources.faults import nearest
 from monitor.sources.spark_ibis import over, schema_of
 from monitor.sources.spark_session import Address, TookTooLong
@@ -76,6 +76,17 @@ class Spark(Source):
         except Exception:  # Then the schema is not there either.
             return f" (there is no schema {'.'.join(schema)})"
         return nearest(last, known)
+
+    def unpivoted(self, connection: SQLBackend, table: ir.Table, parts: Sequence[Part]) -> ir.Table:
+        """From one pass over the files: each row is stacked into as many as there are parts."""
+        import ibis
+
+        rows = [part(table) for part in parts]
+        wide = table.select(**{f"{name}_{place}": row[name] for place, row in enumerate(rows) for name in row})
+        values = ", ".join(f"`{name}_{place}`" for place, row in enumerate(rows) for name in row)
+        names = ", ".join(f"`{name}`" for name in rows[0])
+        sql = f"SELECT stack({len(rows)}, {values}) AS ({names}) FROM (\n{connection.compile(wide)}\n)"
+        return connection.sql(sql, schema=ibis.schema({name: value.type() for name, value in rows[0].items()}))
 
     def query_schema(self, connection: SQLBackend, query: str) -> Any:
         # As a subselect it can be nothing but a select: Spark has no session that only reads.

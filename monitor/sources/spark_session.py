@@ -128,7 +128,6 @@ class Driver:
         from pyspark.sql import SparkSession
 
         self.address = address
-        _knock(address.where)
         # Everybody can read a command line: secrets reach the program another way.
         shown = {name: value for name, value in address.properties if not any(word in name.lower() for word in SECRET)}
         self.gateway = _launched(launch_gateway, SparkConf(loadDefaults=False).setMaster(address.where).setAll(shown.items()))
@@ -181,6 +180,8 @@ class Keeper:
         """A session on the driver for this address; one for another address, or one that died, is ended first."""
         with self._lock:
             self._wait_no_more()
+            if self._driver is None or self._driver.address != address:
+                _knock(address.where)
             if self._driver and (self._driver.address != address or not self._driver.is_alive):
                 self.end()
             self._driver = self._driver or Driver(address)
