@@ -6,7 +6,7 @@ Only worker processes connect: Ibis is imported inside the functions that need i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ibis.backends.sql import SQLBackend
 
 Record = tuple[Any, ...]
+Part = Callable[[Any], Mapping[str, Any]]
+"""From an Ibis table to columns of it, by name."""
+WITHOUT_NAN = frozenset({"sqlite", "mysql", "singlestoredb", "mssql", "exasol", "flink"})
+"""Of Ibis' backends: no NaN can be stored there, or (the last two) Ibis has no word for it."""
 
 
 class SourceError(Exception):
@@ -110,6 +114,11 @@ class Source(BaseModel):
     def was_run(self) -> bool:
         """This very kind of database was run in our tests; a kind that covers many says so per scheme."""
         return self.proven
+
+    @property
+    def dialect(self) -> str | None:
+        """Ibis' name of the SQL that is composed for a database we never talked to, so that it can be looked at; else None."""
+        return None
 
     # Connecting.
 
@@ -200,6 +209,21 @@ class Source(BaseModel):
             return times.has_zone(column.type())
         found = self.rows(connection, table.select(at=column).filter(lambda t: t.at.notnull()).limit(1))
         return bool(found) and times.text_has_zone(str(found[0][0]))
+
+    def unpivoted(self, connection: SQLBackend, table: ir.Table, parts: Sequence[Part]) -> ir.Table:
+        """One row per row of `table` and part: the union of `table.select(**part(table))` over all parts.
+
+        The parts give columns of the same names and types. `table` should hold only what they look at. An engine that keeps a
+        row's values together overrides this, so that the table is read once and not once per part; the answer is the same.
+        """
+        import ibis
+
+        selects = [table.select(**part(table)) for part in parts]
+        return ibis.union(*selects) if len(selects) > 1 else selects[0]
+
+    def has_nan(self, connection: SQLBackend) -> bool:
+        """The engine has a NaN, and a way to ask for it."""
+        return connection.name not in WITHOUT_NAN
 
     def rows(self, connection: SQLBackend, table: ir.Table) -> list[Record]:
         """All rows of a (small) Ibis table as the driver gives them: no pandas, whose types cannot hold every time."""
