@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from checks.window import Window
 from monitor import delivery
 from monitor.config import Config
+from monitor.dataset import Dataset
 from monitor.pool import workers
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
+from monitor.store.ledger import NotYet
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -138,7 +141,8 @@ class Daemon:
         self.runner.tick(now())
 
     def _collect(self) -> None:
-        if self.runner.collect(now()):
+        # A rate lets the next window through between two ticks.
+        if self.runner.collect(now()) or self.runner.held:
             self.runner.tick(now())
         for name in outbox.waiting_channels(self.store, now()):
             if name in self.senders:
@@ -182,13 +186,20 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
         while True:
+            waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
                 left = [w for w in windows if (dataset.name, w.start) not in tried]
-                if left and runner.room(dataset):
-                    tried.add((dataset.name, left[0].start))
-                    runner.start(dataset, left[0], at)
+                if left and runner.room(dataset) and dataset.source not in waits:
+                    try:
+                        runner.start(dataset, left[0], at)
+                    except NotYet as rate:
+                        waits[dataset.source] = rate.wait
+                    else:
+                        tried.add((dataset.name, left[0].start))
             if not runner.running:
-                break
+                if not waits:
+                    break
+                time.sleep(min(waits.values()).total_seconds())
             for finished in runner.collect(at, patience=1.0):
                 seen(finished)
             runner.keep()
@@ -206,6 +217,15 @@ def deliver_now(config: Config, store: Store) -> None:
         delivery.drain(config, store, name, lambda: at, most=1000)
 
 
+def _started(runner: Runner, dataset: Dataset, window: Window, again: bool) -> bool:
+    """`start` for a window of the past, as soon as the source's rate allows it."""
+    while True:
+        try:
+            return runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again)
+        except NotYet as rate:
+            time.sleep(rate.wait.total_seconds())
+
+
 def backfill(
     config: Config,
     store: Store,
@@ -221,7 +241,7 @@ def backfill(
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         for window in windows:
-            if not runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again):
+            if not _started(runner, dataset, window, again):
                 seen(None, len(windows))
                 continue
             while runner.running:
