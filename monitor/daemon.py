@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
 from monitor import delivery
+from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.pool import workers
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("datavigil")
 
 COLLECT = timedelta(seconds=0.5)
+COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
@@ -68,11 +70,12 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect` and `housekeeping` are the three jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.coarsening = Coarsening(config, store, runner.workers)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -87,6 +90,10 @@ class Daemon:
         """Record what workers have finished, start what that made room for, wake the senders."""
         self._guarded("collect", self._collect)
 
+    def coarsen(self) -> None:
+        """A small step of putting short windows' profiles together."""
+        self._guarded("coarsen", lambda: self.coarsening.step(now()))
+
     def housekeeping(self) -> None:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
@@ -97,7 +104,8 @@ class Daemon:
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        for job, every in ((self.tick, self.config.daemon.tick), (self.collect, COLLECT), (self.housekeeping, HOUSEKEEPING)):
+        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -46,7 +46,7 @@ SAME_TIME_DAYS = 28
 class Workers(Protocol):
     """A pool of worker processes that kills what passes its deadline."""
 
-    def schedule(self, function: Any, args: Sequence[Any], timeout: float) -> Future[Measured]: ...
+    def schedule(self, function: Any, args: Sequence[Any], timeout: float) -> Future[Any]: ...
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,9 @@ def merge(store: Store, dataset: str, day: Window, made_of: Parts, rows: int, bo
 
 
 def leave_out(store: Store, dataset: str, day: Window) -> None:
-    """Windows whose profiles are gone will never be part of their day."""
+    """The windows that are not part of the day yet never will be; those that have profiles keep them."""
     with store.begin() as connection:
-        gone = update(windows).where(UNMERGED, *_inside(dataset, day), ~_has_profile())
-        connection.execute(gone.values(merged=None))
+        connection.execute(update(windows).where(UNMERGED, *_inside(dataset, day)).values(merged=None))
 
 
 def drop(store: Store, names: Sequence[str], until: datetime, now: datetime, most: int = 500) -> int:

@@ -104,8 +104,8 @@ Index(
     "ix_windows_unmerged",
     windows.c.dataset,
     windows.c.lane,
-    windows.c.start,
     windows.c.end,
+    windows.c.start,
     sqlite_where=UNMERGED,
     postgresql_where=UNMERGED,
 )

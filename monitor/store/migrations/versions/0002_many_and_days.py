@@ -39,6 +39,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_profiles_end"), "profiles", ["end"])
     for name, columns, rows in (
         ("ix_windows_unfinished", ["dataset", "lane", "end"], "lane = 'live' AND state IN ('running', 'errored')"),
-        ("ix_windows_unmerged", ["dataset", "lane", "start", "end"], "merged IS false"),
+        ("ix_windows_unmerged", ["dataset", "lane", "end", "start"], "merged IS false"),
     ):
         op.create_index(name, "windows", columns, sqlite_where=sa.text(rows), postgresql_where=sa.text(rows))
