@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from checks.profile import Counts, Grid, Histogram, Number, Profile
+from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
 from checks.result import Family, Result, Status
 from checks.window import Window
 from monitor.coarsening import PARTS, Coarsening
@@ -26,6 +26,7 @@ from monitor.store.tables import profiles, results, windows
 
 MIDNIGHT = datetime(2026, 9, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+COARSE = Grid(0.0, 1.0)
 LATER = MIDNIGHT + 100 * DAY
 ORDERS = '[datasets.orders]\ntable = "orders.parquet"\ntime_column = "at"\nevery = "1h"\n'
 
@@ -69,12 +70,12 @@ def day(n: int = 0) -> Window:
     return Window(MIDNIGHT + n * DAY, MIDNIGHT + (n + 1) * DAY)
 
 
-def profile(rows: int, value: float = 1.0, grid: Grid = Grid(0.0, 1.0), **counted: int) -> Profile:  # noqa: B008 - frozen
+def profile(rows: int, value: float = 1.0, grid: Grid = COARSE, counted: Mapping[str, int] | None = None) -> Profile:
     """So many rows, all of them this value."""
     buckets = {grid.bucket(value): (rows, rows * value)} if rows else {}
-    answers = {"rows": Number(rows, "add"), "distribution(x)": Histogram(grid, buckets)}
+    answers: dict[str, Answer] = {"rows": Number(rows, "add"), "distribution(x)": Histogram(grid, buckets)}
     if counted:
-        answers["categories(c)"] = Counts(counted, 0, len(counted))  # type: ignore[assignment]
+        answers["categories(c)"] = Counts(counted, 0, len(counted))
     return Profile({"x": "float64"}, rows, {("", ""): answers})
 
 
@@ -540,7 +541,7 @@ def test_only_empty_windows_give_an_empty_day() -> None:
 
 
 def test_of_very_many_values_the_most_frequent_are_kept_by_name_and_no_row_is_lost() -> None:
-    many = [profile(2000, **{f"v{n}": n % 7 + 1 for n in range(i * 800, i * 800 + 800)}) for i in range(2)]
+    many = [profile(2000, counted={f"v{n}": n % 7 + 1 for n in range(i * 800, i * 800 + 800)}) for i in range(2)]
 
     _, body = together([p.to_bytes() for p in many])
 
