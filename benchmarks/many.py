@@ -3,8 +3,8 @@
     python benchmarks/many.py ticks [--postgres]      10,000 datasets, 2.2 million windows in the ledger: seconds per tick
     python benchmarks/many.py year [--segments]       8,760 hourly windows of 25 columns: bytes, with and without coarsening
 
-Everything happens in a throw-away folder. Times are told beside those of the same question asked by reading the whole ledger, in the
-same run, because a number of milliseconds alone says more about the machine than about us.
+Everything happens in a throw-away folder. Times are told beside those of the same question asked by reading the whole ledger, in
+the same run, because a number of milliseconds alone says more about the machine than about us.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def histogram(values: Sequence[float], **apart: int) -> Histogram:
     for x in values:
         n, total = buckets.get(GRID.bucket(x), (0, 0.0))
         buckets[GRID.bucket(x)] = (n + 1, total + x)
-    return Histogram(GRID, buckets, **apart)
+    return Histogram.of(GRID, buckets, **apart)
 
 
 def view(answers: Answers | None = None, past: Sequence[Answers] = (), rows: int = 1000, **more: Any) -> View:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -13,7 +15,9 @@ import pytest
 from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
+from checks.grid import Grid
+from checks.histogram import Histogram
+from checks.profile import Answer, Counts, Number, Profile
 from checks.result import Family, Result, Status
 from checks.window import Window
 from monitor.coarsening import PARTS, Coarsening
@@ -73,7 +77,7 @@ def day(n: int = 0) -> Window:
 def profile(rows: int, value: float = 1.0, grid: Grid = COARSE, counted: Mapping[str, int] | None = None) -> Profile:
     """So many rows, all of them this value."""
     buckets = {grid.bucket(value): (rows, rows * value)} if rows else {}
-    answers: dict[str, Answer] = {"rows": Number(rows, "add"), "distribution(x)": Histogram(grid, buckets)}
+    answers: dict[str, Answer] = {"rows": Number(rows, "add"), "distribution(x)": Histogram.of(grid, buckets)}
     if counted:
         answers["categories(c)"] = Counts(counted, 0, len(counted))
     return Profile({"x": "float64"}, rows, {("", ""): answers})
@@ -551,10 +555,21 @@ def test_of_very_many_values_the_most_frequent_are_kept_by_name_and_no_row_is_lo
     assert answer.total == sum(n % 7 + 1 for n in range(1600))
     assert min(answer.counts.values()) >= 3
     assert answer.distinct == 1600
+    assert answer.error == pytest.approx(3 / answer.total)
+
+
+def test_a_window_of_an_outdated_form_counts_as_not_measured() -> None:
+    outdated = zlib.compress(json.dumps({"v": 0, "schema": {}, "rows": 7, "parts": []}).encode())
+
+    rows, _ = together([outdated, profile(10).to_bytes()])
+
+    assert rows == 10
+    with pytest.raises(ValueError, match="none that this version can read"):
+        together([outdated])
 
 
 def test_nothing_to_put_together_is_refused() -> None:
-    with pytest.raises(ValueError, match="no profiles"):
+    with pytest.raises(ValueError, match="none that this version can read"):
         together([])
 
 
