@@ -31,6 +31,7 @@ from monitor import fit, news, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed
 from monitor.job import Job, Measured
+from monitor.left_out import left_out
 from monitor.schedule import Agenda, in_turn
 from monitor.sources.faults import plain
 from monitor.store import ledger, past, waiting
@@ -57,6 +58,7 @@ class Running:
     dataset: Dataset
     future: Future[Measured]
     tells: bool
+    left_out: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,7 @@ class Runner:
         for name, dataset in self.config.datasets.items():
             if names is not None and name not in names:
                 continue
-            last = last_ends.get(name)
-            new = self.agenda.first(name, dataset.calendar, last, now, dataset.delay, dataset.catchup)
-            if new and last is not None and new.start > last:
-                log.error("dataset %s: the windows from %s to %s are left out: older than catchup", name, last, new.start)
+            new = self.agenda.first(name, dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup)
             retries = again.get(name)
             if new or retries:
                 yield dataset, sorted({*(retries or ()), *((new,) if new else ())})
@@ -173,7 +172,8 @@ class Runner:
         history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
         job = Job(dataset, source, window, now, history, self.reference(dataset))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
-        self.running[dataset.name] = Running(claim, dataset, future, tells)
+        skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
+        self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
         return True
 
     def reference(self, dataset: Dataset) -> list[tuple[datetime, datetime, bytes]] | None:
@@ -207,6 +207,8 @@ class Runner:
     def recorded(self, run: Running, now: datetime) -> Finished:
         """The window, recorded; one whose outcome no store could take is recorded as errored, with that as the reason."""
         measured = outcome(run.future, run.dataset)
+        if run.left_out is not None:
+            measured = replace(measured, results=[*measured.results, run.left_out])
         try:
             return self.finish(run, measured, now)
         except Exception as fault:

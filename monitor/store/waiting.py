@@ -25,6 +25,13 @@ def last_ends(store: Store) -> dict[str, datetime]:
         return {row.dataset: row.last for row in rows if row.last is not None}
 
 
+def end_before(store: Store, dataset: str, start: datetime) -> datetime | None:
+    """The end of a dataset's latest window that ended by `start`; None where there is none."""
+    query = select(func.max(windows.c.end)).where(windows.c.dataset == dataset, windows.c.lane == LIVE, windows.c.end <= start)
+    with store.reading() as connection:
+        return connection.execute(query).scalar()
+
+
 def each_dataset(*only: TextClause) -> CTE:
     """The names of the datasets that have windows (`only` such as these), then NULL: from each the index is asked for the next.
 
