@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from checks.window import Window
 from monitor import delivery
+from monitor.coarsening import Coarsening
 from monitor.config import Config
+from monitor.dataset import Dataset
 from monitor.pool import workers
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
+from monitor.store.ledger import NotYet
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("datavigil")
 
 COLLECT = timedelta(seconds=0.5)
+COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
@@ -65,11 +70,12 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect` and `housekeeping` are the three jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.coarsening = Coarsening(config, store, runner.workers)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -84,6 +90,10 @@ class Daemon:
         """Record what workers have finished, start what that made room for, wake the senders."""
         self._guarded("collect", self._collect)
 
+    def coarsen(self) -> None:
+        """A small step of putting short windows' profiles together."""
+        self._guarded("coarsen", lambda: self.coarsening.step(now()))
+
     def housekeeping(self) -> None:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
@@ -94,7 +104,8 @@ class Daemon:
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        for job, every in ((self.tick, self.config.daemon.tick), (self.collect, COLLECT), (self.housekeeping, HOUSEKEEPING)):
+        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -138,7 +149,8 @@ class Daemon:
         self.runner.tick(now())
 
     def _collect(self) -> None:
-        if self.runner.collect(now()):
+        # A rate lets the next window through between two ticks.
+        if self.runner.collect(now()) or self.runner.held:
             self.runner.tick(now())
         for name in outbox.waiting_channels(self.store, now()):
             if name in self.senders:
@@ -182,13 +194,20 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
         while True:
+            waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
                 left = [w for w in windows if (dataset.name, w.start) not in tried]
-                if left and runner.room(dataset):
-                    tried.add((dataset.name, left[0].start))
-                    runner.start(dataset, left[0], at)
+                if left and runner.room(dataset) and dataset.source not in waits:
+                    try:
+                        runner.start(dataset, left[0], at)
+                    except NotYet as rate:
+                        waits[dataset.source] = rate.wait
+                    else:
+                        tried.add((dataset.name, left[0].start))
             if not runner.running:
-                break
+                if not waits:
+                    break
+                time.sleep(min(waits.values()).total_seconds())
             for finished in runner.collect(at, patience=1.0):
                 seen(finished)
             runner.keep()
@@ -206,6 +225,15 @@ def deliver_now(config: Config, store: Store) -> None:
         delivery.drain(config, store, name, lambda: at, most=1000)
 
 
+def _started(runner: Runner, dataset: Dataset, window: Window, again: bool) -> bool:
+    """`start` for a window of the past, as soon as the source's rate allows it."""
+    while True:
+        try:
+            return runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again)
+        except NotYet as rate:
+            time.sleep(rate.wait.total_seconds())
+
+
 def backfill(
     config: Config,
     store: Store,
@@ -221,7 +249,7 @@ def backfill(
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         for window in windows:
-            if not runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again):
+            if not _started(runner, dataset, window, again):
                 seen(None, len(windows))
                 continue
             while runner.running:

@@ -20,6 +20,9 @@ class StoreSettings(Settings):
 
     url: SecretStr = Field(SecretStr("sqlite:///datavigil.db"), description="sqlite:///file.db or postgresql+psycopg://...")
     keep_results: Span = Field(timedelta(days=400), description="results older than this are forgotten")
+    coarsen_after: Span = Field(
+        timedelta(days=35), description="of windows shorter than a day only their days' profiles are kept after this"
+    )
     keep_profiles: Span = Field(timedelta(days=400), description="profiles older than this are forgotten")
 
     @field_validator("url")

@@ -16,7 +16,7 @@ from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
 from monitor import fit
-from monitor.store.tables import deliveries, events, incidents, problems, results, windows
+from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, results, windows
 
 LIVE = "live"
 NUMBERS = 7_204_534
@@ -89,7 +89,7 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Bef
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
     query = select(func.max(windows.c.end)).where(
-        windows.c.dataset == claim.dataset, windows.c.lane == LIVE, windows.c.state == "errored", windows.c.id != claim.id
+        UNFINISHED, windows.c.dataset == claim.dataset, windows.c.state == "errored", windows.c.id != claim.id
     )
     return connection.execute(query).scalar()
 
