@@ -1,0 +1,190 @@
+"""Ours beside the peers, on the same rows, in turns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from benchmarks.children import Child, Failed
+from benchmarks.landing import DRIFT, Landing
+from benchmarks.peers import PEERS, QUIET, NotHere
+
+TURNS = 3
+SLOW = 20.0
+"""Seconds after which a program is not asked a second time."""
+WARM, ONCE = "datavigil, warm", "datavigil once"
+BARE = {"parquet": "DuckDB by hand, from the file", "table": "DuckDB by hand, from a copy"}
+
+
+@dataclass
+class Measure:
+    """What came of one program at one size: seconds of each turn and of start-up, peak memory in bytes, what else it said."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak: int = 0
+    startup: float | None = None
+    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def typical(self) -> float:
+        return median(self.seconds)
+
+
+@dataclass
+class Compared:
+    """All programs at one number of rows, and the peers that were left out, with the reason."""
+
+    rows: int
+    found: dict[str, Measure]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def seconds(self, name: str) -> float | None:
+        return self.found[name].typical if name in self.found else None
+
+    @property
+    def bare(self) -> float:
+        """The faster of the two plans by hand."""
+        return min(self.found[name].typical for name in BARE.values())
+
+
+class Contestant(Protocol):
+    """Somebody who takes turns: `go` does the work of turn `number` and gives seconds and facts."""
+
+    def go(self, number: int) -> dict[str, Any]: ...
+    def end(self) -> int: ...
+
+
+class Serving:
+    """A child that is told what to do, by turn; it has done it once before the first turn where that is said."""
+
+    def __init__(self, command: list[str], what: Callable[[int], str], first: str | None = None) -> None:
+        self.child, self.what = Child(command, QUIET), what
+        if first is not None:
+            self._or_end(first)
+
+    def go(self, number: int) -> dict[str, Any]:
+        answer = self._or_end(self.what(number))
+        return {**answer, "startup": self.child.ready["startup"], "versions": self.child.ready["versions"]}
+
+    def end(self) -> int:
+        return self.child.end()
+
+    def _or_end(self, what: str) -> dict[str, Any]:
+        try:
+            return self.child.ask(what)
+        except BaseException:
+            self.child.end()
+            raise
+
+
+class Once:
+    """The whole of `datavigil once`, a new process each time."""
+
+    def __init__(self, landing: Landing) -> None:
+        self.landing, self.peaks = landing, [0]
+
+    def go(self, number: int) -> dict[str, Any]:
+        seconds, peak, window = self.landing.once()
+        self.peaks.append(peak)
+        return {"seconds": seconds, "window": window["seconds"]}
+
+    def end(self) -> int:
+        return max(self.peaks)
+
+
+def compared(folder: Path, rows: int, peers: bool, install: bool, history: int) -> Compared:
+    """Every program on `rows` rows of 25 columns. Raises Failed where ours or DuckDB does not do its work."""
+    landing = Landing(folder, history)
+    say(f"{rows:,} rows: making {history + TURNS} days")
+    landing.make(range(history), rows)
+    landing.make(range(history, history + TURNS), rows, drift=DRIFT)
+    say(f"{rows:,} rows: measuring the first {history} days into the history")
+    landing.remember()
+    result = Compared(rows, {})
+    take_turns(result, ours(landing))
+    if peers:
+        take_turns(result, theirs(landing, install, result.left_out))
+    return result
+
+
+Entry = tuple[str, Callable[[], Contestant]]
+
+
+def ours(landing: Landing) -> Iterator[Entry]:
+    """Ours, warm and anew, and DuckDB by hand: a new day's file each turn for all but `once`, whose store is put back."""
+    now = landing.history
+    python = [sys.executable, "-m"]
+
+    def by_hand(plan: str) -> Serving:
+        command = [*python, "benchmarks.bare", str(landing.file(now))]
+        return Serving(command, lambda turn: f"{plan} {landing.file(now + turn)}", f"{plan} {landing.file(now - 1)}")
+
+    def warm() -> Serving:
+        command = [*python, "benchmarks.warm", str(landing.config("warm"))]
+        return Serving(command, lambda turn: landing.day(now + turn), landing.day(now - 1))
+
+    yield WARM, warm
+    for plan, name in BARE.items():
+        yield name, partial(by_hand, plan)
+    yield ONCE, partial(Once, landing)
+
+
+def theirs(landing: Landing, install: bool, left_out: dict[str, str]) -> Iterator[Entry]:
+    """The peers on the last day of the history and the first after it."""
+    files = [str(landing.file(landing.history - 1)), str(landing.file(landing.history))]
+    for peer in PEERS:
+        try:
+            command = [*peer.command(install), *files]
+        except NotHere as why:
+            left_out[peer.title] = str(why)
+        else:
+            yield peer.title, partial(Serving, command, lambda _: "")
+
+
+def take_turns(result: Compared, entries: Iterable[Entry]) -> None:
+    """A B C, A B C, ...; who is slow goes once and is ended then, so that its memory is free again."""
+    with ExitStack() as stack:
+        there: dict[str, Contestant] = {}
+        for name, start in entries:
+            try:
+                there[name] = start()
+                stack.callback(there[name].end)
+                go(result, there, name, 0)
+            except Failed as why:
+                leave_out(result, there, name, why)
+        for turn in range(1, TURNS):
+            for name in list(there):
+                go(result, there, name, turn)
+
+
+def go(result: Compared, there: dict[str, Contestant], name: str, turn: int) -> None:
+    """One turn of one of them. Raises Failed."""
+    said = there[name].go(turn)
+    measure = result.found.setdefault(name, Measure())
+    measure.seconds.append(said.pop("seconds"))
+    measure.startup = said.pop("startup", None)
+    measure.said = said
+    say(f"{result.rows:,} rows: {name}, turn {turn + 1}: {measure.seconds[-1]:.3f} s")
+    if measure.seconds[-1] > SLOW or turn == TURNS - 1:
+        measure.peak = there.pop(name).end()
+
+
+def leave_out(result: Compared, there: dict[str, Contestant], name: str, why: Failed) -> None:
+    """A peer that cannot do it is told of, and the others go on; ours and DuckDB must."""
+    if name in (WARM, ONCE, *BARE.values()):
+        raise why
+    there.pop(name, None)
+    result.left_out[name] = str(why).splitlines()[-1]
+    say(f"{result.rows:,} rows: {name} is left out: {why}")
+
+
+def say(text: str) -> None:
+    """Progress, apart from the tables."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
