@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from benchmarks.children import Child, Failed
 from benchmarks.landing import DRIFT, Landing
 from benchmarks.peers import PEERS, QUIET, NotHere
+from benchmarks.tables import count
 
 TURNS = 3
 SLOW = 20.0
@@ -152,15 +153,14 @@ def take_turns(result: Compared, entries: Iterable[Entry]) -> None:
     with ExitStack() as stack:
         there: dict[str, Contestant] = {}
         for name, start in entries:
-            try:
+            with leaving_out(result, there, name):
                 there[name] = start()
                 stack.callback(there[name].end)
                 go(result, there, name, 0)
-            except Failed as why:
-                leave_out(result, there, name, why)
         for turn in range(1, TURNS):
             for name in list(there):
-                go(result, there, name, turn)
+                with leaving_out(result, there, name):
+                    go(result, there, name, turn)
 
 
 def go(result: Compared, there: dict[str, Contestant], name: str, turn: int) -> None:
@@ -175,13 +175,18 @@ def go(result: Compared, there: dict[str, Contestant], name: str, turn: int) -> 
         measure.peak = there.pop(name).end()
 
 
-def leave_out(result: Compared, there: dict[str, Contestant], name: str, why: Failed) -> None:
+@contextmanager
+def leaving_out(result: Compared, there: dict[str, Contestant], name: str) -> Iterator[None]:
     """A peer that cannot do it is told of, and the others go on; ours and DuckDB must."""
-    if name in (WARM, ONCE, *BARE.values()):
-        raise why
-    there.pop(name, None)
-    result.left_out[name] = str(why).splitlines()[-1]
-    say(f"{result.rows:,} rows: {name} is left out: {why}")
+    try:
+        yield
+    except Failed as why:
+        if name in (WARM, ONCE, *BARE.values()):
+            raise
+        there.pop(name, None)
+        result.found.pop(name, None)
+        result.left_out[name] = f"{count(result.rows)} rows: {str(why).strip().splitlines()[-1]}"
+        say(f"{result.rows:,} rows: {name} is left out: {why}")
 
 
 def say(text: str) -> None:

@@ -27,7 +27,7 @@ def main() -> None:
         seconds, _result = timed(drift)
         return {"seconds": seconds}
 
-    serve({"versions": {name: version(name) for name in ("nannyml", "pandas")}}, work)
+    serve({"versions": {"nannyml": version("nannyml")}}, work)
 
 
 if __name__ == "__main__":

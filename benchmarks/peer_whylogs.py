@@ -18,7 +18,7 @@ def main() -> None:
         seconds, _result = timed(lambda: whylogs.log(current).view())
         return {"seconds": seconds}
 
-    serve({"versions": {name: version(name) for name in ("whylogs", "pandas")}}, work)
+    serve({"versions": {"whylogs": version("whylogs")}}, work)
 
 
 if __name__ == "__main__":
