@@ -7,9 +7,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import comparing, comparison, growing, growth, landing, page, startup
-from benchmarks.children import ROOT, Failed
+from benchmarks.children import ROOT, Failed, run
 
 SIZES = (10_000, 100_000, 1_000_000)
 ROWS = (1_000_000, 10_000_000, 100_000_000)
@@ -93,15 +91,16 @@ def start(_folder: Path, given: argparse.Namespace) -> str:
     return f"{page.dated(ours())}\n\n{startup.section(with_daemon=not given.quick)}"
 
 
-def many(_folder: Path, _given: argparse.Namespace) -> str | None:
-    """What `benchmarks/many.py` prints."""
+def many(_folder: Path, given: argparse.Namespace) -> str | None:
+    """What `benchmarks/many.py` prints, as it stands."""
     if importlib.util.find_spec("benchmarks.many") is None:
         return None
-    call = [sys.executable, "-m", "benchmarks.many"]
-    done = subprocess.run(call, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - a program of ours
-    # Whether it prints a table or lines of words, both are to be read as they stand.
-    printed = done.stdout.strip()
-    return f"{page.dated(ours())}\n\n" + (printed if re.search(r"^\|", printed, re.MULTILINE) else f"```\n{printed}\n```")
+    parts = [page.dated(ours())]
+    for what in ("ticks",) if given.quick else ("ticks", "year"):
+        comparing.say(f"many datasets: {what}")
+        _, _, printed = run([sys.executable, "-m", "benchmarks.many", what], cwd=ROOT)
+        parts.append(f"```\n{printed.strip()}\n```")
+    return "\n\n".join(parts)
 
 
 def ours() -> str:

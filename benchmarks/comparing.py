@@ -45,14 +45,6 @@ class Compared:
     found: dict[str, Measure]
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def seconds(self, name: str) -> float | None:
-        return self.found[name].typical if name in self.found else None
-
-    @property
-    def bare(self) -> float:
-        """The faster of the two plans by hand."""
-        return min(self.found[name].typical for name in BARE.values())
-
 
 class Contestant(Protocol):
     """Somebody who takes turns: `go` does the work of turn `number` and gives seconds and facts."""

@@ -90,9 +90,10 @@ def remembering(folder: Path, columns: int, distinct: bool = False) -> Iterator[
 
 def window(landing: Landing, rows: int, columns: int, distinct: bool = False) -> Grown:
     """The first day after the history with that many rows, measured."""
-    file = landing.file(HISTORY)
+    first = landing.history
+    file = landing.file(first)
     say(f"{rows:,} rows x {columns} columns: writing them")
-    landing.make([HISTORY], rows, columns, DRIFT, distinct)
+    landing.make([first], rows, columns, DRIFT, distinct)
     warm, warm_peak = in_a_warm_process(landing)
     once, once_peak, _ = landing.once()
     grown = Grown(rows, columns, file.stat().st_size, warm, warm_peak, once, once_peak)
@@ -105,8 +106,8 @@ def in_a_warm_process(landing: Landing) -> tuple[float, int]:
     """Seconds (median of three, or of one that is slow) and the highest memory in bytes."""
     landing.restore("warm")
     with started([sys.executable, "-m", "benchmarks.warm", str(landing.config("warm"))]) as child:
-        child.ask(landing.day(HISTORY - 1))
+        child.ask(landing.day(landing.history - 1))
         took: list[float] = []
         while len(took) < TURNS and (not took or took[-1] < SLOW):
-            took.append(child.ask(landing.day(HISTORY))["seconds"])
+            took.append(child.ask(landing.day(landing.history))["seconds"])
         return median(took), child.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.growing import Grown
-from benchmarks.tables import count, memory, met, ratio, seconds, table
+from benchmarks.tables import count, memory, met, seconds, table, times
 
 FROM = 1_000_000
 LIMIT = 2e9
@@ -36,7 +36,7 @@ def grid(word: str, names: Sequence[str], grown: Sequence[Grown]) -> str:
             memory(g.file),
             seconds(g.warm),
             f"{g.per_cell * 1e9:.1f} ns",
-            ratio(g.per_cell, grown[0].per_cell),
+            times(g.per_cell, grown[0].per_cell),
             seconds(g.once),
             memory(g.warm_peak),
             memory(g.once_peak),
@@ -54,7 +54,7 @@ def wanted(rows: Sequence[Grown], columns: Sequence[Grown], distinct: Sequence[G
         if first is not None and g.rows > FROM:
             share = g.per_cell / first.per_cell
             what = f"{count(g.rows)} rows, time per row against {count(FROM)}"
-            lines.append([what, ratio(g.per_cell, first.per_cell), "at most 1.3 x", met(share, 1.3)])
+            lines.append([what, times(g.per_cell, first.per_cell), "at most 1.3 x", met(share, 1.3)])
     biggest = [*rows[-1:], *columns[-1:], *distinct]
     lines += [[f"{size(g)}, memory", memory(g.peak), "at most 2 GB", met(g.peak, LIMIT)] for g in biggest]
     return lines

@@ -39,6 +39,11 @@ def ratio(one: float, other: float) -> str:
     return f"1/{1 / share:.3g}" if share < 0.5 else f"{share:.2f} x"
 
 
+def times(one: float, other: float) -> str:
+    """`0.43 x`: where how far under or over one is told."""
+    return f"{one / other:.2f} x"
+
+
 def count(number: int) -> str:
     return f"{number:,}"
 
