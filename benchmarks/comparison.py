@@ -26,7 +26,7 @@ def section(sizes: Sequence[Compared]) -> str:
     names = [name for name in WORK if any(name in size.found for size in shown)]
     parts = [
         *(wanted(size) for size in shown if size.rows == JUDGED),
-        "Time, the median of three turns (of one, where it takes more than 20 s):",
+        "Time, the median of five turns (of three where it takes long, of one where it takes a minute):",
         grid(shown, names, lambda measure, _: seconds(measure.typical)),
         "Our time, warm, against theirs (1/100: a hundredth of it; 2.00 x: twice of it):",
         grid(shown, [n for n in names if n not in (WARM, ONCE)], lambda measure, own: ratio(own.typical, measure.typical)),

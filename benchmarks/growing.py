@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.children import started
-from benchmarks.comparing import SLOW, TURNS, say
+from benchmarks.comparing import again, say
 from benchmarks.landing import DRIFT, Landing, forget, too_big
 
 HISTORY = 16
@@ -103,11 +103,11 @@ def window(landing: Landing, rows: int, columns: int, distinct: bool = False) ->
 
 
 def in_a_warm_process(landing: Landing) -> tuple[float, int]:
-    """Seconds (median of three, or of one that is slow) and the highest memory in bytes."""
+    """Seconds (median of up to five) and the highest memory in bytes."""
     landing.restore("warm")
     with started([sys.executable, "-m", "benchmarks.warm", str(landing.config("warm"))]) as child:
         child.ask(landing.day(landing.history - 1))
         took: list[float] = []
-        while len(took) < TURNS and (not took or took[-1] < SLOW):
+        while not took or again(took):
             took.append(child.ask(landing.day(landing.history))["seconds"])
         return median(took), child.end()

@@ -16,7 +16,7 @@ from benchmarks import __main__ as bench
 from benchmarks import comparison, growth, page, peers, tables
 from benchmarks.bare import Bare
 from benchmarks.children import ROOT, Child, Failed, run, started
-from benchmarks.comparing import BARE, ONCE, TURNS, WARM, Compared, Measure, compared, take_turns
+from benchmarks.comparing import BARE, FEWEST, ONCE, WARM, Compared, Measure, compared, take_turns
 from benchmarks.frames import table as table_sql
 from benchmarks.frames import write
 from benchmarks.growing import Grown, window
@@ -198,10 +198,16 @@ class Turn:
 def test_they_take_turns_and_who_is_slow_goes_once() -> None:
     seen: list[str] = []
     result = Compared(10, {})
-    names = {"a": 0.1, "slow": 30.0, "breaks": 0.1, "b": 0.1}
+    names = {"a": 0.1, "slow": 61.0, "long": 7.0, "breaks": 0.1, "b": 0.1}
     take_turns(result, [(name, lambda name=name, took=took: Turn(name, seen, took)) for name, took in names.items()])  # type: ignore[misc]
-    assert seen == ["a0", "slow0", "breaks0", "b0", "a1", "b1", "a2", "b2"]
-    assert set(result.found) == {"a", "slow", "b"}
+    assert seen == [
+        *("a0", "slow0", "long0", "breaks0", "b0"),
+        *("a1", "long1", "b1"),
+        *("a2", "long2", "b2"),
+        *("a3", "b3"),
+        *("a4", "b4"),
+    ]
+    assert set(result.found) == {"a", "slow", "long", "b"}
     assert all(measure.peak == 7 for measure in result.found.values())
     assert result.left_out == {"breaks": "10 rows: out of memory"}
 
@@ -260,7 +266,7 @@ def test_duckdb_by_hand_counts_every_value(plan: str, tmp_path: Path) -> None:
 def test_a_small_comparison_measures_all_of_ours(tmp_path: Path) -> None:
     size = compared(tmp_path, 10_000, peers=False, install=False, history=2)
     assert set(size.found) == {WARM, ONCE, *BARE.values()}
-    assert all(len(m.seconds) == TURNS and m.peak > 50e6 for m in size.found.values())
+    assert all(len(m.seconds) >= FEWEST and m.peak > 50e6 for m in size.found.values())
     assert size.found[WARM].said["rows"] == 10_000
     assert size.found[WARM].said["state"] == "done"
     told = comparison.section([size])
