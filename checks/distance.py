@@ -1,6 +1,6 @@
 """How far two distributions are apart, from their profiles alone, and what mere chance makes of it.
 
-`aligned` lays answers of one column out over common places: the buckets of one grid, or the values of a column. Each
+`masses.aligned` lays answers of one column out over common places: the buckets of one grid, or the values of a column. Each
 distance is a function of two such `Masses`, named and defined as in Evidently where it has the same one (numbers are cut into
 the reference's tenths there where Evidently cuts equal widths, which go blind on heavy tails). All are finite and at least 0.
 """
@@ -8,11 +8,10 @@ the reference's tenths there where Evidently cuts equal widths, which go blind o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from checks.profile import Counts, Histogram
+from checks.masses import Masses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,74 +24,6 @@ FEW = 20
 """A numeric column with at most this many different buckets is compared value by value."""
 LEAST_SHARE = 1e-4
 """What an empty bin counts as in PSI, as in Evidently."""
-
-
-@dataclass(frozen=True)
-class Masses:
-    """Rows per place, the places shared with what it is compared with; `sums` of the values there, None for
-    categories."""
-
-    rows: Array
-    sums: Array | None = None
-    places: tuple[str, ...] = ()
-    """The values of categories; what is not named comes last."""
-
-    @property
-    def total(self) -> float:
-        return float(self.rows.sum())
-
-
-def aligned(answers: Sequence[Histogram] | Sequence[Counts]) -> list[Masses]:
-    """The answers over common places, in the same order. Histograms are brought onto the first one's grid.
-
-    A value that some answer may hold among its `other` is put with the others everywhere: it is not claimed to differ.
-    """
-    histograms = [a for a in answers if isinstance(a, Histogram)]
-    if histograms:
-        return _on_one_grid(histograms)
-    return _by_value([a for a in answers if isinstance(a, Counts)])
-
-
-def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
-    import numpy as np
-
-    moved = [h.on(histograms[0].grid) for h in histograms]
-    place = {bucket: i for i, bucket in enumerate(sorted({b for h in moved for b in h.buckets}))}
-    masses = []
-    for h in moved:
-        rows, sums = np.zeros(len(place)), np.zeros(len(place))
-        at = [place[b] for b in h.buckets]
-        if at:
-            rows[at], sums[at] = np.array(list(h.buckets.values()), dtype=float).T
-        masses.append(Masses(rows, sums))
-    return masses
-
-
-def _by_value(counts: Sequence[Counts]) -> list[Masses]:
-    import numpy as np
-
-    named = {v for c in counts for v in c.counts}
-    for c in counts:
-        if c.other:
-            named &= c.counts.keys()
-    places = tuple(sorted(named))
-    place = {value: i for i, value in enumerate(places)}
-    masses = []
-    for c in counts:
-        rows = np.zeros(len(place) + 1)
-        for value, n in c.counts.items():
-            rows[place.get(value, -1)] += n
-        rows[-1] += c.other
-        masses.append(Masses(rows, places=places))
-    return masses
-
-
-def pooled(masses: Sequence[Masses]) -> Masses:
-    """Aligned masses as one; at least one must be given."""
-    import numpy as np
-
-    sums = [m.sums for m in masses if m.sums is not None]
-    return Masses(np.sum([m.rows for m in masses], axis=0), np.sum(sums, axis=0) if sums else None, masses[0].places)
 
 
 def psi(current: Masses, reference: Masses) -> float:
@@ -251,7 +182,8 @@ def moved(current: Masses, reference: Masses) -> tuple[str, float, float] | None
     import numpy as np
 
     if current.sums is not None and reference.sums is not None:
-        return "mean", float(current.sums.sum()) / current.total, float(reference.sums.sum()) / reference.total
+        now, before = float(current.sums.sum()) / current.total, float(reference.sums.sum()) / reference.total
+        return "mean", current.origin + now, reference.origin + before
     p, q = current.rows / current.total, reference.rows / reference.total
     most = int(np.argmax(np.abs(p - q)))
     return (current.places[most], float(p[most]), float(q[most])) if most < len(current.places) else None

@@ -15,7 +15,8 @@ from checks.result import Family, Result
 from checks.wording import amount, quoted
 
 if TYPE_CHECKING:
-    from checks.distance import Distance, Masses
+    from checks.distance import Distance
+    from checks.masses import Masses
 
 Method = Literal["auto", "psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein", "total_variation", "hellinger"]
 
@@ -95,11 +96,12 @@ class Drift(Check):
         reference: Histogram | Counts | None,
     ) -> Result:
         from checks import distance
+        from checks.masses import aligned
 
         method, measure = self._measure(isinstance(current, Histogram))
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else []
-        masses = distance.aligned([*first, *(answer for _, answer in past), current])
+        masses = aligned([*first, *(answer for _, answer in past), current])
         fixed, earlier, now = (masses[0] if first else None), masses[len(first) : -1], masses[-1]
         pools = [fixed] * (len(earlier) + 1) if fixed else self._pools(earlier)
         points = [
@@ -126,7 +128,7 @@ class Drift(Check):
 
     def _pools(self, masses: Sequence[Masses]) -> list[Masses | None]:
         """For each window, and for the one after the last, the windows before it pooled; None where there are too few."""
-        from checks.distance import pooled
+        from checks.masses import pooled
 
         pools: list[Masses | None] = []
         for end in range(len(masses) + 1):

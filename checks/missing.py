@@ -8,7 +8,7 @@ from pydantic import Field
 
 from checks.base import Check, Table, number
 from checks.profile import Answers, Histogram
-from checks.question import Distribution, Question, Scalar, Schema
+from checks.question import Categories, Distribution, Question, Scalar, Schema, column_kind
 from checks.result import Family
 
 
@@ -24,7 +24,9 @@ class Missing(Check):
 
     def questions(self, schema: Schema) -> Iterable[Question]:
         column = self.column
-        yield Scalar(f"missing({column})", lambda t: t[column].isnull().sum(), "add")
+        kind = column_kind(schema.get(column, ""))
+        within = Distribution(column) if kind == "number" else Categories(column)
+        yield Scalar(f"missing({column})", lambda t: t[column].isnull().sum(), "add", (within.key, "missing"))
         if schema.get(column, "").lstrip("!").startswith("float"):
             yield Distribution(column)
 

@@ -18,6 +18,8 @@ Merge = Literal["add", "min", "max", "none"]
 Schema = Mapping[str, str]
 """Column name -> Ibis type as text, such as `int64`, `string`, `timestamp('UTC', 6)`, `decimal(10, 2)`."""
 
+Of = Literal["value", "length"]
+"""What of a column is counted: its values, or the lengths of its texts in characters."""
 ColumnKind = Literal["number", "text", "boolean", "time", "other"]
 
 
@@ -46,22 +48,29 @@ class Scalar:
     """One number from an aggregate: `expression(table)` is an Ibis scalar over that table. All go in one query.
 
     Times must come as epoch seconds (`.epoch_seconds()`), booleans as sums. `merge` says how the numbers of two windows become one.
+    `within`, the key of another question and a part of its answer, says where the number can be had for nothing if that
+    question is asked too.
     """
 
     key: str
     expression: Callable[[ir.Table], Any]
     merge: Merge = "none"
+    within: tuple[str, Literal["missing", "low", "high"]] | None = None
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """The distribution of a numeric column on the asinh grid; the answer is a `Histogram`. Merges by adding."""
+    """The distribution of a column on the asinh grid; the answer is a `Histogram`. Merges by adding.
+
+    `of` its values: numbers, booleans as 0 and 1, times in epoch seconds; or of the lengths of its texts in characters.
+    """
 
     column: str
+    of: Of = "value"
 
     @property
     def key(self) -> str:
-        return f"distribution({self.column})"
+        return f"distribution({self.column})" if self.of == "value" else f"distribution({self.of}({self.column}))"
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,14 @@ class ValueRange(Check):
     column: str = Field(description="the numeric column to look at")
 
     def questions(self, schema: Schema) -> Iterable[Question]:
-        column, floats = self.column, _is_float(schema, self.column)
+        column, floats, key = self.column, _is_float(schema, self.column), Distribution(self.column).key
 
         def sound(t: Any) -> Any:
             # NaN is above every number for most engines and would be the maximum.
             return (t[column] >= -LARGEST) & (t[column] <= LARGEST) if floats else None
 
-        yield Scalar(f"minimum({column})", lambda t: t[column].min(where=sound(t)), "min")
-        yield Scalar(f"maximum({column})", lambda t: t[column].max(where=sound(t)), "max")
+        yield Scalar(f"minimum({column})", lambda t: t[column].min(where=sound(t)), "min", (key, "low"))
+        yield Scalar(f"maximum({column})", lambda t: t[column].max(where=sound(t)), "max", (key, "high"))
         if floats:
             yield Distribution(column)
         if self.bounded:

@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from checks.base import Check, Past, Table, View, judged
-from checks.profile import Broken, Grid, Number, Profile, merge
+from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
 from checks.question import Population, Question, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
@@ -137,21 +137,30 @@ class _Stored:
 
 
 def _history(job: Job) -> list[_Stored]:
+    return _readable(job, job.history)
+
+
+def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[_Stored]:
+    """Stored profiles, less those of a form from before this version."""
     zone = job.dataset.timezone
-    return [_Stored(Window(start, end, zone), _profile(body)) for start, end, body in job.history]
+    found = [(start, end, _profile(body)) for start, end, body in stored]
+    return [_Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
 @lru_cache(maxsize=128)
-def _profile(body: bytes) -> Profile:
+def _profile(body: bytes) -> Profile | None:
     """A worker sees the same history again with the next window of the dataset. Read, one is a megabyte or more."""
-    return Profile.from_bytes(body)
+    try:
+        return Profile.from_bytes(body)
+    except Outdated:
+        return None
 
 
 def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
     if not isinstance(kept, Previous):
-        return [_Stored(Window(s, e, job.dataset.timezone), _profile(body)) for s, e, body in job.reference or ()]
+        return _readable(job, job.reference or ())
     since = job.window.start - timedelta(days=kept.days)
     near = [past for past in history if past.window.start >= since]
     if not kept.same_weekday:

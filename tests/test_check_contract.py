@@ -69,7 +69,7 @@ def variants() -> Iterator[Any]:
 
 
 GRID = Grid(0.0, 1.0)
-HISTOGRAM = Histogram(GRID, {0: (60, 0.1), 40: (40, 30.0)}, missing=3, nan=2)
+HISTOGRAM = Histogram.of(GRID, {0: (60, 0.1), 40: (40, 30.0)}, missing=3, nan=2)
 COUNTS = Counts({"a": 70, "b": 20}, other=10, distinct=15)
 
 HOSTILE: dict[str, Any] = {
@@ -83,10 +83,10 @@ HOSTILE: dict[str, Any] = {
     "negative": Number(-5),
     "huge": Number(1.7e308),
     "a number": Number(3),
-    "no values": Histogram(GRID, {}, missing=100),
+    "no values": Histogram.of(GRID, {}, missing=100),
     "a histogram": HISTOGRAM,
-    "infinities": Histogram(GRID, {3: (5, 1.0)}, positive_infinity=7, negative_infinity=1, nan=90),
-    "overflowing": Histogram(GRID, {60000: (5, math.inf), 3: (9, 1.0)}),
+    "infinities": Histogram.of(GRID, {3: (5, 1.0)}, positive_infinity=7, negative_infinity=1, nan=90),
+    "overflowing": Histogram.of(GRID, {60000: (5, math.inf), 3: (9, 1.0)}),
     "no counts": Counts({}, missing=100),
     "counts": COUNTS,
     "only others": Counts({}, other=100),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats  # type: ignore[import-untyped]
 from scipy.spatial.distance import jensenshannon  # type: ignore[import-untyped]
 
-from checks import distance
+from checks import distance, masses
 from checks.profile import Counts, Grid, Histogram
 
 Values = NDArray[np.float64]
@@ -27,7 +27,7 @@ def measured(values: Values, grid: Grid) -> Histogram:
     for x in values.tolist():
         n, total = buckets.get(grid.bucket(x), (0, 0.0))
         buckets[grid.bucket(x)] = (n + 1, total + x)
-    return Histogram(grid, buckets)
+    return Histogram.of(grid, buckets)
 
 
 def grid_of(values: Values) -> Grid:
@@ -35,9 +35,9 @@ def grid_of(values: Values) -> Grid:
     return Grid(float(middle), float((high - low) / 1.349) or float(values.std()) or 1.0)
 
 
-def pair(current: Values, reference: Values) -> tuple[distance.Masses, distance.Masses]:
+def pair(current: Values, reference: Values) -> tuple[masses.Masses, masses.Masses]:
     grid = grid_of(reference)
-    now, before = distance.aligned([measured(current, grid), measured(reference, grid)])
+    now, before = masses.aligned([measured(current, grid), measured(reference, grid)])
     return now, before
 
 
@@ -109,18 +109,18 @@ def test_categories_are_as_far_apart_as_their_formula_says(name: str) -> None:
         "total_variation": float(np.abs(p - q).sum() / 2),
         "hellinger": math.sqrt(1 - float(np.sqrt(p * q).sum())),
     }
-    now, before = distance.aligned(COUNTS)
+    now, before = masses.aligned(COUNTS)
     assert distance.FOR_CATEGORIES[name](now, before) == pytest.approx(wanted[name], abs=1e-12)
 
 
 def test_a_value_that_may_be_among_the_others_is_not_called_new() -> None:
-    now, before = distance.aligned([Counts({"a": 50, "z": 50}), Counts({"a": 50}, other=50)])
+    now, before = masses.aligned([Counts({"a": 50, "z": 50}), Counts({"a": 50}, other=50)])
     assert distance.total_variation(now, before) == 0.0
     assert distance.moved(now, before) is not None
 
 
 def test_what_grew_among_the_others_is_seen() -> None:
-    now, before = distance.aligned([Counts({"a": 50, "z": 50}), Counts({"a": 90}, other=10)])
+    now, before = masses.aligned([Counts({"a": 50, "z": 50}), Counts({"a": 90}, other=10)])
     assert distance.total_variation(now, before) == pytest.approx(0.4)
 
 
@@ -142,7 +142,7 @@ def test_noise_is_about_what_chance_gives(name: str) -> None:
     grid = Grid(0.0, 1.0)
     chance, said = [], []
     for _ in range(40):
-        now, before = distance.aligned([measured(rng.normal(size=n), grid) for n in (200, 2000)])
+        now, before = masses.aligned([measured(rng.normal(size=n), grid) for n in (200, 2000)])
         chance.append(distance.FOR_NUMBERS[name](now, before))
         said.append(distance.noise(name, now, before))
     assert 0.75 < np.mean(chance) / np.mean(said) < 1.35
@@ -154,7 +154,7 @@ values = st.floats(-1e308, 1e308, allow_nan=False) | st.sampled_from([0.0, 1e-30
 @given(st.lists(values, min_size=1, max_size=30), st.lists(values, min_size=1, max_size=30))
 def test_any_finite_numbers_have_finite_distances(current: list[float], reference: list[float]) -> None:
     grid = Grid(0.0, 1.0)
-    now, before = distance.aligned([_bounded_sums(measured(np.array(v), grid)) for v in (current, reference)])
+    now, before = masses.aligned([_bounded_sums(measured(np.array(v), grid)) for v in (current, reference)])
     for name, measure in distance.FOR_NUMBERS.items():
         assert 0 <= measure(now, before) <= 1e300, name
         assert 0 <= distance.noise(name, now, before) <= 1e300, name
@@ -163,7 +163,7 @@ def test_any_finite_numbers_have_finite_distances(current: list[float], referenc
 def _bounded_sums(h: Histogram) -> Histogram:
     """What a stored histogram holds: sums that do not overflow."""
     sums = {b: (n, max(min(total, 1.7e308), -1.7e308)) for b, (n, total) in h.buckets.items()}
-    return Histogram(h.grid, sums)
+    return Histogram.of(h.grid, sums)
 
 
 @given(
@@ -171,7 +171,7 @@ def _bounded_sums(h: Histogram) -> Histogram:
     st.dictionaries(st.text(max_size=3), st.integers(1, 50), min_size=1),
 )
 def test_the_distances_of_categories_are_symmetric(a: dict[str, int], b: dict[str, int]) -> None:
-    now, before = distance.aligned([Counts(a), Counts(b)])
+    now, before = masses.aligned([Counts(a), Counts(b)])
     for name, measure in distance.FOR_CATEGORIES.items():
         assert measure(now, before) == pytest.approx(measure(before, now), abs=1e-9), name
 
@@ -179,7 +179,7 @@ def test_the_distances_of_categories_are_symmetric(a: dict[str, int], b: dict[st
 def test_evidently_says_the_same_where_the_definitions_agree(evidently_drift: Callable[..., float]) -> None:
     rng = np.random.default_rng(5)
     current, reference = rng.choice(list("abc"), 600, p=[0.5, 0.3, 0.2]), rng.choice(list("abc"), 800, p=[0.6, 0.3, 0.1])
-    now, before = distance.aligned([Counts(Counter(side.tolist())) for side in (current, reference)])
+    now, before = masses.aligned([Counts(Counter(side.tolist())) for side in (current, reference)])
     for ours, theirs in (("psi", "psi"), ("jensen_shannon", "jensenshannon"), ("hellinger", "hellinger")):
         assert distance.FOR_CATEGORIES[ours](now, before) == pytest.approx(evidently_drift(current, reference, theirs), rel=1e-6), (
             ours

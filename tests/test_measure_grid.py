@@ -9,15 +9,18 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from checks.grid import split
 from checks.profile import Grid, Histogram, Profile
 from checks.question import Distribution, Population
 from checks.window import Window
-from monitor.measuring.grid import grid_of, pinned
+from monitor.measuring.fitting import grid_of
+from monitor.measuring.grid import pinned
 from monitor.measuring.measure import measure, reading
 from monitor.sources.base import Place, Source
 from monitor.sources.files import Files
@@ -52,7 +55,7 @@ def expected(values: list[float | None], grid: Grid) -> Counter[int]:
 def measured(source: Source, table: str, grid: Grid | None = None, column: str = "x") -> Histogram:
     with reading(source, Place(table=table), DAY, timedelta(seconds=60)) as opened:
         asked = {Population(): [Distribution(column)]}
-        answer = measure(opened, asked, {column: grid} if grid else {}).answers()[f"distribution({column})"]
+        answer = measure(opened, asked, {f"distribution({column})": grid} if grid else {}).answers()[f"distribution({column})"]
     assert isinstance(answer, Histogram), answer
     return answer
 
@@ -67,6 +70,7 @@ def parquet(folder: Path, values: list[float | None]) -> str:
 
 
 GRID = Grid(3.25, 1.5)
+KEY = "distribution(x)"
 
 
 def agrees(found: Histogram, values: list[float | None], nan_is_missing: bool = False) -> None:
@@ -140,7 +144,10 @@ def test_every_finite_value_has_a_bucket_on_the_grid_made_of_its_column(values: 
     grid = grid_of(values)
     assert math.isfinite(grid.center)
     assert 0 < grid.scale < math.inf
-    assert all(abs(grid.bucket(v)) < 1_000_000 for v in values if v is not None and math.isfinite(v))
+    finite = [v for v in values if v is not None and math.isfinite(v)]
+    keys = np.array([grid.bucket(v) for v in finite], dtype=np.int64)
+    assert all(abs(split(keys)[1]) < 1_000_000)
+    assert keys.tolist() == grid.keys(np.array([v - grid.center for v in finite])).tolist()
 
 
 @settings(deadline=None)
@@ -154,7 +161,9 @@ def test_duckdb_and_python_agree_on_the_bucket_of_any_float_on_any_grid(values: 
     connection = ibis.duckdb.connect()
     rows = " UNION ALL ".join(f"SELECT CAST('{v!r}' AS DOUBLE) AS x" for v in values)
     table = connection.sql(rows, schema={"x": "float64"})
-    found = table.select(b=grids.bucket(table.x, grids.height(table.x, grid), has_nan=True))
+    less = grids.apart(table.x, grid)
+    k, z = grids.placed(less, grid)
+    found = table.select(b=grids.bucket(less, k, z, has_nan=True))
     buckets = sorted(int(b) for (b,) in connection.raw_sql(connection.compile(found)).fetchall())
     assert buckets == sorted(grid.bucket(v) for v in values)
     connection.disconnect()
@@ -166,22 +175,28 @@ def whole(histogram: Histogram) -> Profile:
 
 def test_a_grid_is_pinned_once_enough_varying_values_were_seen() -> None:
     some = Grid(1.0, 2.0)
-    assert pinned([whole(Histogram(some, {0: (49, 49.0), 3: (1, 1.2)}))]) == {"x": some}
-    assert pinned([whole(Histogram(some, {0: (48, 49.0), 3: (1, 1.2)}))]) == {}
-    assert pinned([whole(Histogram(some, {0: (500, 500.0)}))]) == {}
+    assert pinned([whole(Histogram.of(some, {0: (49, 49.0), 3: (1, 1.2)}))]) == {KEY: some}
+    assert pinned([whole(Histogram.of(some, {0: (48, 49.0), 3: (1, 1.2)}))]) == {}
+    assert pinned([whole(Histogram.of(some, {0: (500, 500.0)}))]) == {}
 
 
 def test_the_newest_profile_with_enough_values_pins_the_grid() -> None:
     old, new = Grid(1.0, 2.0), Grid(1.5, 2.0)
-    enough = {0: (50, 50.0), 3: (10, 12.0)}
-    assert pinned([whole(Histogram(old, enough)), whole(Histogram(new, enough))]) == {"x": new}
-    assert pinned([whole(Histogram(old, enough)), whole(Histogram(new, {0: (1, 1.0)}))]) == {"x": old}
+    enough = {0: (40, 40.0), 3: (20, 24.0)}
+    assert pinned([whole(Histogram.of(old, enough)), whole(Histogram.of(new, enough))]) == {KEY: new}
+    assert pinned([whole(Histogram.of(old, enough)), whole(Histogram.of(new, {0: (1, 1.0)}))]) == {KEY: old}
 
 
 def test_a_grid_that_most_values_have_left_is_made_anew() -> None:
     some = Grid(1.0, 2.0)
-    assert pinned([whole(Histogram(some, {0: (49, 49.0), 300: (51, 1e4)}))]) == {}
-    assert pinned([whole(Histogram(some, {0: (51, 49.0), -300: (49, -1e4)}))]) == {"x": some}
+    assert pinned([whole(Histogram.of(some, {0: (49, 49.0), 300: (51, 1e4)}))]) == {}
+    assert pinned([whole(Histogram.of(some, {0: (30, 29.0), 1: (21, 21.0), -300: (49, -1e4)}))]) == {KEY: some}
+
+
+def test_a_grid_whose_rows_crowd_in_one_bucket_is_made_anew() -> None:
+    some, few = Grid(1.0, 2.0), dict.fromkeys(range(1, 400), (2, 2.0))
+    assert pinned([whole(Histogram.of(some, few | {0: (30, 30.0)}))]) == {KEY: some}
+    assert pinned([whole(Histogram.of(some, few | {0: (80, 80.0)}))]) == {}
 
 
 def test_integers_and_decimals_that_a_float_cannot_hold_are_measured(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_every_engine_compiles_the_grid() -> None:
 
     table = ibis.table({"x": "float64"}, name="t")
     for dialect in ("duckdb", "postgres", "mysql", "sqlite", "snowflake", "bigquery", "databricks", "trino", "clickhouse"):
-        bucket = grid.bucket(table.x, grid.height(table.x, Grid(1.0, 2.0)), has_nan=dialect not in {"mysql", "sqlite"})
+        less = grid.apart(table.x, Grid(1.0, 2.0))
+        bucket = grid.bucket(less, *grid.placed(less, Grid(1.0, 2.0)), has_nan=dialect not in {"mysql", "sqlite"})
         sql = ibis.to_sql(table.aggregate(b=bucket.max(), s=grid.sums(table.x)[1]), dialect=dialect)
         assert str(grid.MISSING) in sql, dialect
 

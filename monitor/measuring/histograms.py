@@ -1,4 +1,4 @@
-"""Distributions of numeric columns on the asinh grid: one query for all columns."""
+"""Distributions of numeric columns on the asinh grid: one query for many columns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from checks.profile import Broken, Grid, Histogram
+from checks.grid import Grid
+from checks.histogram import Cells, Histogram
+from checks.profile import Broken
 from checks.question import Distribution
+from monitor.measuring import fitting
 from monitor.measuring import grid as grids
-from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring.asking import Found, Rowset, each_batch
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -23,76 +26,109 @@ def made(rowset: Rowset, asked: Sequence[Distribution], rows: int) -> tuple[dict
     found: dict[str, Grid] = {}
 
     def ask(some: Sequence[Distribution]) -> Found:
-        found.update(_sampled(rowset, [question.column for question in some], rows))
+        found.update(_sampled(rowset, some, rows))
         return Found()
 
-    broken = each(rowset.source, asked, ask).broken
+    broken = each_batch(rowset.source, asked, ask).broken
     return found, broken
 
 
 def distributions(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> Found:
     """The histograms of the columns on their grids."""
-    what = ("distributions", *asked, *(on[question.column] for question in asked))
+    what = ("distributions", *asked, *(on[question.key] for question in asked))
     records: dict[tuple[str | None, int], list[tuple[Any, ...]]] = defaultdict(list)
-    for question, bucket, *rest in rowset.asked(what, lambda: _union(rowset, asked, on)):
-        segment, values = (rest[0], rest[1:]) if rowset.segmented else (None, rest)
-        records[segment, question].append((int(bucket), *values))
+    for question, *rest in rowset.asked(what, lambda: _union(rowset, asked, on)):
+        segment, values = (rest[1], (rest[0], *rest[2:])) if rowset.segmented else (None, rest)
+        records[segment, question].append(tuple(values))
     found = Found()
     for (segment, place), values in records.items():
-        found.answers[segment][asked[place].key] = histogram(on[asked[place].column], values)
+        key = asked[place].key
+        found.answers[segment][key] = histogram(on[key], values)
     return found
 
 
 def _union(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> ir.Table:
-    """Question, bucket, (segment,) rows and the two sums, of all columns."""
+    """Question, bucket, (segment,) rows, the two sums, the smallest and the largest value; of all columns."""
     import ibis
 
-    parts = [_branch(rowset, question.column, on[question.column], place) for place, question in enumerate(asked)]
+    parts = [_branch(rowset, question, on[question.key], place) for place, question in enumerate(asked)]
     union = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    bucketed = union.mutate(b=grids.bucket(union.x, union.z, rowset.has_nan))
-    ordinary, huge = grids.sums(bucketed.x)
-    return bucketed.group_by("q", "b", *rowset.keys(bucketed)).aggregate(n=bucketed.count(), s=ordinary, h=huge)
+    bucketed = union.mutate(b=grids.bucket(union.a, union.k, union.z, rowset.has_nan))
+    ordinary, huge = grids.sums(bucketed.a)
+    grouped = bucketed.group_by("q", "b", *rowset.keys(bucketed))
+    return grouped.aggregate(n=bucketed.count(), s=ordinary, h=huge, low=bucketed.x.min(), high=bucketed.x.max())
 
 
 def histogram(grid: Grid, records: Sequence[tuple[Any, ...]]) -> Histogram:
-    """(bucket or mark, rows, ordinary sum, huge sum) as a histogram."""
-    marks = {bucket: int(n) for bucket, n, *_ in records if bucket >= grids.MISSING}
-    fine = {bucket: (int(n), grids.total(s, h)) for bucket, n, s, h in records if bucket < grids.MISSING}
+    """(bucket or mark, rows, ordinary sum, huge sum, smallest, largest) as a histogram."""
+    marks = {int(b): int(n) for b, n, *_ in records if grids.MISSING <= b <= grids.POSITIVE_INFINITY}
+    fine = [(int(b), *rest) for b, *rest in records if b not in marks]
+    ends = [(float(low), float(high)) for *_, low, high in fine]
+    less = grid.center if isinstance(grid.center, int) else None
+
+    def whole(end: float) -> float:
+        return end if less is None else less + int(end)
+
     return Histogram(
-        grid,
-        fine,
+        {grid: Cells.of((b, int(n), grids.total(s, h), low == high) for b, n, s, h, low, high in fine)},
         missing=marks.get(grids.MISSING, 0),
         nan=marks.get(grids.NAN, 0),
         negative_infinity=marks.get(grids.NEGATIVE_INFINITY, 0),
         positive_infinity=marks.get(grids.POSITIVE_INFINITY, 0),
+        low=whole(min(low for low, _ in ends)) if ends else None,
+        high=whole(max(high for _, high in ends)) if ends else None,
     )
 
 
-def _branch(rowset: Rowset, column: str, grid: Grid, place: int) -> ir.Table:
-    """One column's values with their z; the heavy part of the formula stands once, above the union of all columns."""
+def _branch(rowset: Rowset, question: Distribution, grid: Grid, place: int) -> ir.Table:
+    """One column's values with their zone and z; the heavy part of the formula stands once, above the union of all columns."""
     import ibis
 
-    x = need(rowset.table, column).cast("float64")
-    segment = {SEGMENT: rowset.table[SEGMENT]} if rowset.segmented else {}
-    return rowset.table.select(q=ibis.literal(place, "int32"), x=x, z=grids.height(x, grid), **segment)
+    narrow = rowset.only(question.column)
+    column = number(narrow, question)
+    less = grids.apart(column, grid)
+    # Where floats cannot tell neighbours apart, their distance from the centre can.
+    x = less if isinstance(grid.center, int) else column.cast("float64")
+    table = narrow.select(x=x, a=less, **rowset.keys(narrow))
+    k, z = grids.placed(table.a, grid)
+    return table.select(q=ibis.literal(place, "int32"), x=table.x, a=table.a, k=k, z=z, **rowset.keys(table))
 
 
-def _sampled(rowset: Rowset, columns: Sequence[str], rows: int) -> dict[str, Grid]:
+def number(table: ir.Table, question: Distribution) -> Any:
+    """What is counted of a column, as an Ibis number."""
+    column = table[question.column]
+    kind = column.type()
+    if question.of == "length":
+        return (column if kind.is_string() else column.cast("string")).length()
+    if kind.is_boolean():
+        return column.cast("int64")
+    if kind.is_date():
+        column = column.cast("timestamp")
+    return column.epoch_seconds() if kind.is_date() or kind.is_timestamp() else column
+
+
+def _sampled(rowset: Rowset, asked: Sequence[Distribution], rows: int) -> dict[str, Grid]:
     import ibis
 
-    picked = rowset.table.select(**{f"c{p}": need(rowset.table, c).cast("float64") for p, c in enumerate(columns)})
+    narrow = rowset.only(*(question.column for question in asked))
+    picked = narrow.select(**{f"c{p}": _plain(number(narrow, question)) for p, question in enumerate(asked)})
     if rows > SAMPLE:
         picked = picked.filter(ibis.random() < exactly_enough(rows))
     records = rowset.rows(picked.limit(SAMPLE))
     found = {}
-    for place, column in enumerate(columns):
+    for place, question in enumerate(asked):
         values = [record[place] for record in records]
-        if all(value is None for value in values) and rows > SAMPLE:
-            # A column that is nearly always missing shows nothing in a sample of all rows.
-            sparse = rowset.table.select(x=need(rowset.table, column).cast("float64"))
+        if rows > SAMPLE and sum(value is not None for value in values) < grids.ENOUGH:
+            # A column that is nearly always missing shows little in a sample of all rows.
+            sparse = narrow.select(x=_plain(number(narrow, question)))
             values = [x for (x,) in rowset.rows(sparse.filter(sparse.x.notnull()).limit(1000))]
-        found[column] = grids.grid_of(values)
+        found[question.key] = fitting.grid_of(values)
     return found
+
+
+def _plain(column: Any) -> Any:
+    """Whole numbers as they are, of any size; all others as floats."""
+    return column if column.type().is_integer() else column.cast("float64")
 
 
 def exactly_enough(rows: int) -> Any:

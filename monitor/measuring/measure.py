@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
 
 from checks.profile import Answer, Broken, Counts, Grid, Histogram, Number, Profile
@@ -21,8 +22,8 @@ from checks.question import (
     Watermark,
 )
 from checks.window import Window
-from monitor.measuring import counting, histograms, sampling
-from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring import counting, histograms, sampling, values
+from monitor.measuring.asking import AT_ONCE, SEGMENT, Found, Rowset, each, each_batch, need
 from monitor.measuring.grid import pinned
 from monitor.measuring.sampling import apply_where
 from monitor.sources.base import Place, Source
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 MOST_SEGMENTS = 50
 OTHER, MISSING, UNREADABLE = "(other)", "(missing)", "(unreadable)"
 ROWS = Scalar("rows", lambda t: t.count(), "add")
+
+WHOLE = 2**53
+"""A number beyond it is asked for: a distribution counts in floats."""
 
 T = TypeVar("T")
 Part = dict[str, Answer]
@@ -69,8 +73,8 @@ def measure(
     grids: Mapping[str, Grid],
     reference: Sequence[Window] = (),
 ) -> Profile:
-    """The answers to all questions, per population. `grids` are those pinned by earlier windows, `reference` the windows that
-    a `Sample` of the reference is drawn from.
+    """The answers to all questions, per population. `grids` (by question's key) are those pinned by earlier windows,
+    `reference` the windows that a `Sample` of the reference is drawn from.
 
     A question that fails is `Broken` with the reason and the others are answered. Raises SourceDown, SourceError where
     nothing can be asked any more.
@@ -80,27 +84,45 @@ def measure(
         [[rows]] = rowset.rows(reading.table.aggregate(rows=reading.table.count()))
         on, gridless = _grids(rowset, asked, grids, int(rows))
         parts: dict[tuple[str, str], Part] = {("", ""): {"rows": Number(int(rows), "add")}}
-        for population, questions in asked.items():
-            asking = _Asking(reading, population, _unique(questions), on, gridless, reference)
-            for segment, answers in _population(asking, rowset).items():
-                parts.setdefault((population.where or "", segment), {}).update(answers)
+        known: dict[str | None, Part] = {}
+        # Segments first: together they are the whole, which then needs no pass of its own.
+        for population in sorted(asked, key=lambda p: p.by is None):
+            questions, where = _unique(asked[population]), population.where
+            asking = _Asking(reading, population, questions, on, gridless, reference, int(rows), known.get(where, {}))
+            found = _population(asking, rowset)
+            if population.by and where not in known:
+                known[where] = _together(list(found.values()))
+            for segment, answers in found.items():
+                parts.setdefault((where or "", segment), {}).update(answers)
     return Profile(reading.schema, int(rows), parts)
+
+
+def _together(segments: Sequence[Part]) -> Part:
+    """The distributions of all rows from those of their segments."""
+    found: Part = {}
+    for key in segments[0] if segments else ():
+        answers = [segment.get(key) for segment in segments]
+        histograms = [answer for answer in answers if isinstance(answer, Histogram)]
+        if len(histograms) == len(answers):
+            found[key] = reduce(Histogram.plus, histograms)
+    return found
 
 
 def _grids(
     rowset: Rowset, asked: Mapping[Population, Sequence[Question]], pinned: Mapping[str, Grid], rows: int
 ) -> tuple[dict[str, Grid], dict[str, Broken]]:
-    """A grid for every column whose distribution is asked: one for all its populations, so that they compare. And the
+    """A grid for every distribution that is asked, by its key: one for all its populations, so that they compare. And the
     distributions (by key) that cannot have one."""
-    wanted = {q.column: q for questions in asked.values() for q in _of(Distribution, questions)}
-    fresh = [question for column, question in wanted.items() if column not in pinned]
+    wanted = {q.key: q for questions in asked.values() for q in _of(Distribution, questions)}
+    fresh = [question for key, question in wanted.items() if key not in pinned]
     made, broken = histograms.made(rowset, fresh, rows)
-    return made | {column: grid for column, grid in pinned.items() if column in wanted}, broken
+    return made | {key: grid for key, grid in pinned.items() if key in wanted}, broken
 
 
 @dataclass(frozen=True)
 class _Asking:
-    """What is asked of one population. `gridless` are the distributions, by key, that no grid could be made for."""
+    """What is asked of one population, in a window of so many `rows`. `gridless` are the distributions, by key, that no grid
+    could be made for; `known` are answers that its segments gave."""
 
     reading: Reading
     population: Population
@@ -108,6 +130,8 @@ class _Asking:
     grids: Mapping[str, Grid]
     gridless: Mapping[str, Broken]
     reference: Sequence[Window]
+    rows: int
+    known: Part
 
     def of(self, kind: type[T]) -> list[T]:
         return _of(kind, self.questions)
@@ -144,8 +168,8 @@ def _narrowed(whole: Rowset, population: Population) -> Rowset:
     if population.where:
         table = apply_where(whole.connection, table, population.where)
     if not population.by:
-        return replace(whole, table=table)
-    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True)
+        return replace(whole, table=table, narrowed=bool(population.where))
+    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True, narrowed=bool(population.where))
 
 
 def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
@@ -153,7 +177,7 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
     import ibis
 
     column = need(table, by)
-    text = counting.as_text(column, column.type()).substr(0, counting.LONGEST)
+    text = values.as_text(column, column.type()).substr(0, values.LONGEST)
     named = table.mutate(**{SEGMENT: text.fill_null(MISSING)})
     sizes = named.group_by(SEGMENT).aggregate(n=named.count())
     ranked = whole.rows(sizes.order_by(ibis.desc("n"), SEGMENT).limit(MOST_SEGMENTS + 1))
@@ -166,14 +190,35 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
 def _asked(asking: _Asking, rowset: Rowset) -> Found:
     """Everything that is asked of all segments at once."""
     source, found = rowset.source, Found()
-    sound = [q for q in asking.of(Distribution) if q.column in asking.grids]
-    found.add(each(source, [ROWS, *asking.of(Scalar)], lambda some: counting.scalars(rowset, some)))
-    found.add(each(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
-    found.add(each(source, asking.of(Categories), lambda some: counting.categories(rowset, some)))
+    if not asking.population.by:
+        found.answers[None] |= {q.key: asking.known[q.key] for q in asking.of(Distribution) if q.key in asking.known}
+    known = found.answers.get(None, {})
+    sound = [q for q in asking.of(Distribution) if q.key in asking.grids and q.key not in known]
+    found.add(each_batch(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
+    found.add(each_batch(source, asking.of(Categories), lambda some: values.categories(rowset, some, asking.rows), AT_ONCE // 4))
+    left = [ROWS, *(q for q in asking.of(Scalar) if not _within(q, found))]
+    found.add(each_batch(source, left, lambda some: counting.scalars(rowset, some)))
     for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
     found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})
     return found
+
+
+def _within(question: Scalar, found: Found) -> bool:
+    """Whether the answers at hand hold the number, in every segment; then it is put there."""
+    if question.within is None or not found.answers:
+        return False
+    key, part = question.within
+    numbers = {}
+    for segment, answers in found.answers.items():
+        answer = answers.get(key)
+        value = getattr(answer, part, None)
+        if answer is None or (value is not None and abs(value) > WHOLE):
+            return False
+        numbers[segment] = Number(value, question.merge)
+    for segment, number in numbers.items():
+        found.answers[segment][question.key] = number
+    return True
 
 
 def _one_by_one(asking: _Asking, rowset: Rowset, found: Found) -> None:
@@ -220,7 +265,7 @@ def _part(asking: _Asking, found: Found, segment: str | None) -> Part:
 
 def _empty(question: Question, grids: Mapping[str, Grid]) -> Answer:
     if isinstance(question, Distribution):
-        return Histogram(grids[question.column], {})
+        return Histogram.of(grids[question.key], {})
     if isinstance(question, Categories):
         return Counts({}, distinct=0)
     if isinstance(question, Duplicates):
