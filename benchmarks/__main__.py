@@ -98,7 +98,7 @@ def many(_folder: Path, given: argparse.Namespace) -> str | None:
     parts = [page.dated(ours())]
     for what in ("ticks",) if given.quick else ("ticks", "year"):
         comparing.say(f"many datasets: {what}")
-        _, _, printed = run([sys.executable, "-m", "benchmarks.many", what], cwd=ROOT)
+        printed = run([sys.executable, "-m", "benchmarks.many", what], cwd=ROOT).printed
         parts.append(f"```\n{printed.strip()}\n```")
     return "\n\n".join(parts)
 

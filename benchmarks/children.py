@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -31,11 +32,13 @@ class Tree:
     """Watches a process and all below it: `peak` is the most memory, in bytes, that they held together at one moment.
 
     Pages that they share are counted once (PSS). What one process held at its highest (VmHWM) counts too, so that a short peak
-    between two looks is not missed. While it is `idle` nobody looks: that would take time from the others.
+    between two looks is not missed. While it is `idle` nobody looks: that would take time from the others. `cpu` is the
+    processor time, in seconds, that was seen of each process.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid, self.peak, self.idle = pid, 0, False
+        self.cpu: dict[int, float] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -52,6 +55,7 @@ class Tree:
             with suppress(OSError):
                 held += in_proc(pid, "smaps_rollup", "Pss:")
                 highest = max(highest, in_proc(pid, "status", "VmHWM:"))
+                self.cpu[pid] = processor_time(pid)
         self.peak = max(self.peak, held, highest)
 
     def _watch(self) -> None:
@@ -69,6 +73,13 @@ def in_proc(pid: int, file: str, name: str) -> int:
         if line.startswith(name):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of user and system time of one process so far."""
+    # Its name, in brackets, may hold anything.
+    *_, user, system = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def below(pid: int) -> list[int]:
@@ -144,11 +155,18 @@ def started(command: Sequence[str], environment: Mapping[str, str] | None = None
         child.end()
 
 
-def run(command: Sequence[str], cwd: Path | None = None, fine: Sequence[int] = (0,)) -> tuple[float, int, str]:
-    """Seconds from start to end of a program, the peak of its memory in bytes, and what it printed.
+@dataclass(frozen=True)
+class Ran:
+    """A program from start to end: seconds, seconds of processor time (all processes), peak of memory in bytes, what it printed."""
 
-    Raises Failed where its exit code is none of `fine`.
-    """
+    seconds: float
+    cpu: float
+    peak: int
+    printed: str
+
+
+def run(command: Sequence[str], cwd: Path | None = None, fine: Sequence[int] = (0,)) -> Ran:
+    """A program that is waited for. Raises Failed where its exit code is none of `fine`."""
     begin = time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(  # noqa: S603 - programs of ours
@@ -165,4 +183,4 @@ def run(command: Sequence[str], cwd: Path | None = None, fine: Sequence[int] = (
         if process.returncode not in fine:
             said.seek(0)
             raise Failed(f"{' '.join(command)} ended with {process.returncode}: {(printed + said.read())[-2000:]}")
-    return took, peak, printed
+    return Ran(took, sum(tree.cpu.values()), peak, printed)

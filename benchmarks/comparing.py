@@ -25,9 +25,10 @@ BARE = {"parquet": "DuckDB by hand, from the file", "table": "DuckDB by hand, fr
 
 @dataclass
 class Measure:
-    """What came of one program at one size: seconds of each turn and of start-up, peak memory in bytes, what else it said."""
+    """One program at one size: seconds and processor seconds of each turn, peak memory in bytes, seconds of start-up."""
 
     seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     peak: int = 0
     startup: float | None = None
     said: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +36,11 @@ class Measure:
     @property
     def typical(self) -> float:
         return median(self.seconds)
+
+    @property
+    def work(self) -> float:
+        """Seconds of processor time, which a busy machine does not lengthen by much."""
+        return median(self.cpu)
 
 
 @dataclass
@@ -90,9 +96,9 @@ class Once:
         self.landing, self.peaks = landing, [0]
 
     def go(self, number: int) -> dict[str, Any]:
-        seconds, peak, window = self.landing.once()
-        self.peaks.append(peak)
-        return {"seconds": seconds, "window": window["seconds"]}
+        ran = self.landing.once()
+        self.peaks.append(ran.peak)
+        return {"seconds": ran.seconds, "cpu": ran.cpu}
 
     def end(self) -> int:
         return max(self.peaks)
@@ -167,6 +173,7 @@ def go(result: Compared, there: dict[str, Contestant], name: str, turn: int) -> 
     said = there[name].go(turn)
     measure = result.found.setdefault(name, Measure())
     measure.seconds.append(said.pop("seconds"))
+    measure.cpu.append(said.pop("cpu"))
     measure.startup = said.pop("startup", None)
     measure.said = said
     say(f"{result.rows:,} rows: {name}, turn {turn + 1}: {measure.seconds[-1]:.3f} s")

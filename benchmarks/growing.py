@@ -95,9 +95,9 @@ def window(landing: Landing, rows: int, columns: int, distinct: bool = False) ->
     say(f"{rows:,} rows x {columns} columns: writing them")
     landing.make([first], rows, columns, DRIFT, distinct)
     warm, warm_peak = in_a_warm_process(landing)
-    once, once_peak, _ = landing.once()
-    grown = Grown(rows, columns, file.stat().st_size, warm, warm_peak, once, once_peak)
-    say(f"{rows:,} rows x {columns} columns: warm {warm:.2f} s, once {once:.2f} s, at most {grown.peak / 1e6:.0f} MB")
+    once = landing.once()
+    grown = Grown(rows, columns, file.stat().st_size, warm, warm_peak, once.seconds, once.peak)
+    say(f"{rows:,} rows x {columns} columns: warm {warm:.2f} s, once {once.seconds:.2f} s, at most {grown.peak / 1e6:.0f} MB")
     forget(file)
     return grown
 

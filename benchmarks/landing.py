@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.children import Failed, run
+from benchmarks.children import Failed, Ran, run
 
 FIRST = date(2026, 9, 1)
 DATAVIGIL = str(Path(sys.executable).parent / "datavigil")
@@ -80,18 +80,18 @@ class Landing:
             left.unlink()
         shutil.copy(self.folder / "before.db", self.folder / f"{store}.db")
 
-    def once(self) -> tuple[float, int, dict[str, Any]]:
-        """`datavigil once` in a new process, when the first day after the history has just ended: seconds, peak of memory, and
-        what it says of the window. Raises Failed.
+    def once(self) -> Ran:
+        """`datavigil once` in a new process, when the first day after the history has just ended. Raises Failed where it does not
+        measure that day and nothing else.
         """
         self.restore("once")
         ended = f"{self.day(self.history + 1)}T00:00Z"
         call = [DATAVIGIL, "once", "--at", ended, "--json", "--config", str(self.config("once"))]
-        seconds, peak, printed = run(call, fine=(0, 1))
-        window = facts(printed)
+        ran = run(call, fine=(0, 1))
+        window = facts(ran.printed)
         if window["state"] != "done":
             raise Failed(f"`datavigil once` says {window['state']}: {window['results'][0]['message']}")
-        return seconds, peak, window
+        return ran
 
 
 def facts(printed: str) -> dict[str, Any]:

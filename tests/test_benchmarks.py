@@ -39,7 +39,10 @@ def test_a_table_is_markdown_with_figures_on_the_right() -> None:
 
 def sized(rows: int, **seconds: float) -> Compared:
     names = {"warm": WARM, "once": ONCE, "file": BARE["parquet"], "copy": BARE["table"], "evidently": "Evidently"}
-    found = {names[key]: Measure([took, took * 2, took / 2], peak=int(took * 1e9), startup=1.0) for key, took in seconds.items()}
+    found = {
+        names[key]: Measure([took, took * 2, took / 2], [took * 3], peak=int(took * 1e9), startup=1.0)
+        for key, took in seconds.items()
+    }
     return Compared(rows, found)
 
 
@@ -179,6 +182,12 @@ def test_memory_is_that_of_all_processes_together() -> None:
     assert 80e6 < parent.end() < 200e6
 
 
+def test_processor_time_is_that_of_all_processes() -> None:
+    busy = "import time\nwhile time.process_time() < 0.4: pass\n"
+    both = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {busy!r}])\n{busy}\nchild.wait()"
+    assert 0.4 < run([sys.executable, "-c", both]).cpu < 2.0
+
+
 class Turn:
     """A contestant that writes down when it is its turn."""
 
@@ -189,7 +198,7 @@ class Turn:
         if self.name == "breaks" and number:
             raise Failed("first line\nout of memory")
         self.seen.append(f"{self.name}{number}")
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "cpu": 1.5}
 
     def end(self) -> int:
         return 7
@@ -292,5 +301,4 @@ def test_the_command_knows_its_sections(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_without_make_it_is_still_a_program() -> None:
-    _, _, printed = run([sys.executable, "-m", "benchmarks", "--help"])
-    assert "--write" in printed
+    assert "--write" in run([sys.executable, "-m", "benchmarks", "--help"]).printed
