@@ -5,7 +5,6 @@ standard error. Nothing is asserted: times say more about a machine than about u
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import signal
 import sys
@@ -80,11 +79,8 @@ def grow(folder: Path, given: argparse.Namespace) -> str:
 
 
 def exact(_folder: Path, given: argparse.Namespace) -> str | None:
-    """The table of `benchmarks/accuracy.py`."""
-    if importlib.util.find_spec("benchmarks.accuracy") is None:
-        return None
-    text: str = importlib.import_module("benchmarks.accuracy").section(given.quick)
-    return f"{page.dated(ours())}\n\n{text}"
+    """The table that `benchmarks/accuracy.py` prints; it takes some minutes."""
+    return None if given.quick else printed_by("accuracy", [], "{}")
 
 
 def start(_folder: Path, given: argparse.Namespace) -> str:
@@ -93,14 +89,17 @@ def start(_folder: Path, given: argparse.Namespace) -> str:
 
 def many(_folder: Path, given: argparse.Namespace) -> str | None:
     """What `benchmarks/many.py` prints, as it stands."""
-    if importlib.util.find_spec("benchmarks.many") is None:
+    parts = [printed_by("many", [what], "```\n{}\n```") for what in (("ticks",) if given.quick else ("ticks", "year"))]
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def printed_by(program: str, arguments: list[str], form: str) -> str | None:
+    """What another program of this folder prints, dated; None where there is no such program."""
+    if importlib.util.find_spec(f"benchmarks.{program}") is None:
         return None
-    parts = [page.dated(ours())]
-    for what in ("ticks",) if given.quick else ("ticks", "year"):
-        comparing.say(f"many datasets: {what}")
-        printed = run([sys.executable, "-m", "benchmarks.many", what], cwd=ROOT).printed
-        parts.append(f"```\n{printed.strip()}\n```")
-    return "\n\n".join(parts)
+    comparing.say(" ".join([program, *arguments]))
+    printed = run([sys.executable, "-m", f"benchmarks.{program}", *arguments], cwd=ROOT).printed
+    return f"{page.dated(ours())}\n\n{form.format(printed.strip())}"
 
 
 def ours() -> str:

@@ -294,6 +294,13 @@ def test_a_small_growth_leaves_no_file(tmp_path: Path) -> None:
     assert "2,000" in growth.section([grown], [], [], [])
 
 
+def test_what_other_programs_print_is_dated(tmp_path: Path) -> None:
+    assert bench.printed_by("no_such_program", [], "{}") is None
+    told = bench.printed_by("frames", ["--rows", "10", str(tmp_path / "a.parquet")], "<{}>")
+    assert told and re.fullmatch(r"Measured .+\n\n<>", told)
+    assert (tmp_path / "a.parquet").exists()
+
+
 def test_the_command_knows_its_sections(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         bench.main(["--only", "nothing"])
