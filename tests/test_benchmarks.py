@@ -297,7 +297,8 @@ def test_a_small_growth_leaves_no_file(tmp_path: Path) -> None:
 def test_what_other_programs_print_is_dated(tmp_path: Path) -> None:
     assert bench.printed_by("no_such_program", [], "{}") is None
     told = bench.printed_by("frames", ["--rows", "10", str(tmp_path / "a.parquet")], "<{}>")
-    assert told and re.fullmatch(r"Measured .+\n\n<>", told)
+    assert told
+    assert re.fullmatch(r"Measured .+\n\n<>", told)
     assert (tmp_path / "a.parquet").exists()
 
 
