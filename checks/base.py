@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
-from checks.question import Distribution, Of, Question, Schema, column_kind
+from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import Unit, amount
@@ -292,6 +292,12 @@ def counts(answers: Answers, column: str) -> Counts:
     if not isinstance(answer, Counts):
         raise CannotJudge(f"{column} has no value counts")
     return answer
+
+
+def rows_in_all(answers: Answers, rows: int) -> int:
+    """The rows that were measured, or, of a sample, those it stands for."""
+    answer = answers.get(IN_ALL)
+    return int(answer.value or 0) if isinstance(answer, Number) else rows
 
 
 def rows(answers: Answers, key: str) -> Rows:

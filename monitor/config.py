@@ -214,6 +214,8 @@ class _Reading:
         if made is None:
             return None
         kind = sources[source].kind if source in sources else ""
+        if made.sample and source in sources and not sources[source].samples:
+            self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
             return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
         return made.model_copy(update={"checks": checks})

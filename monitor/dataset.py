@@ -97,6 +97,9 @@ class Dataset(BaseModel):
     tags: Names = Field((), description="words of your own; routes can ask for them")
     runbook: str | None = Field(None, description="where it says what to do; put into each message")
     downstream: Names = Field((), description="who uses it; put into each message")
+    sample: int | None = Field(
+        None, ge=1000, description="of a window with more rows, measure about so many, picked at random; its results say so"
+    )
     mask: Names = Field((), description="columns whose values are never shown")
 
     @model_validator(mode="after")
@@ -121,4 +124,4 @@ class Dataset(BaseModel):
 
     @property
     def place(self) -> Place:
-        return Place(self.table, self.query, self.time_column, self.timezone)
+        return Place(self.table, self.query, self.time_column, self.timezone, self.sample)

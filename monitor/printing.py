@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from monitor import compiling
 from monitor.config import Config
 from monitor.durations import words
 from monitor.runner import Finished
@@ -83,6 +84,7 @@ def checked(config: Config) -> list[str]:
         )
         if dataset.time_column and not dataset.per_file:
             lines.append(f"  times in {dataset.time_column} without a zone are taken as {dataset.timezone}")
+        lines += [f"  {said}" for said in compiling.gaps(config.sources[dataset.source], dataset)]
     for name, source in config.sources.items():
         if not source.was_run:
             lines.append(f"source {name}: {source.kind} is compiled, never run: no test of ours has talked to such a database")

@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from checks.base import Check, Past, Table, View, judged
+from checks.base import Check, Past, Table, View, judged, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import Population, Question, Schema
+from checks.question import IN_ALL, Population, Question, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
+from checks.wording import amount
 from monitor.dataset import Dataset, Previous
 from monitor.job import Job, Measured, State
 from monitor.kinds import check_kinds
@@ -73,7 +74,8 @@ def measure_window(job: Job) -> Measured:
         results.append(_no_data(dataset, job, "the window has no rows"))
     results = [_unseen(result, dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
-    return Measured(state, results, profile.rows, time.monotonic() - began, profile.to_bytes())
+    rows = rows_in_all(profile.answers(), profile.rows)
+    return Measured(state, results, rows, time.monotonic() - began, profile.to_bytes())
 
 
 def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored]) -> list[Result]:
@@ -95,7 +97,16 @@ def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence
             continue
         for segment in _segments(check, job.dataset, profile):
             results += judged(check, _view(job, check, profile, history, reference, segment))
-    return results
+    return [_of_a_sample(result, profile) for result in results]
+
+
+def _of_a_sample(result: Result, profile: Profile) -> Result:
+    """A verdict on a sample says so, except the number of rows, which is known."""
+    whole = profile.answers().get(IN_ALL)
+    if not isinstance(whole, Number) or result.kind == ROW_COUNT or result.status is Status.ERRORED:
+        return result
+    said = f"{result.message}; on a sample of {amount(profile.rows, 'rows')} of {amount(whole.value or 0, 'rows')} rows"
+    return replace(result, message=said, details={**(result.details or {}), "sample": [profile.rows, whole.value]})
 
 
 def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:

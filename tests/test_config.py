@@ -19,6 +19,7 @@ from monitor import printing
 from monitor.config import Config, ConfigError, load
 from monitor.dataset import Fixed, Previous
 from monitor.runner import Runner
+from monitor.sources.duckdb import DuckDB
 
 ROOT = Path(__file__).parent.parent
 PASSWORD, TOKEN = "s3cr3t/w:rd'\"", "xoxb-000-hidden"
@@ -612,3 +613,26 @@ def test_a_password_in_a_url_may_hold_what_is_special_in_a_url(tmp_path: Path) -
     for password, encoded in (("a/b@c#d?e", "a%2Fb%40c%23d%3Fe"), ("a%2Fb", "a%2Fb")):
         url = load(path, {"SHOP": password}).sources["shop"].url.get_secret_value()
         assert url == f"postgres://reader:{encoded}@db/shop"
+
+
+def test_a_sample_is_refused_where_the_source_cannot_hold_one(tmp_path: Path) -> None:
+    text = '[sources.shop]\nurl = "postgres://u@h/d"\n[datasets.orders]\nsource = "shop"\ntable = "o"\ntime_column = "at"\n'
+    text += "sample = 5000\n"
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'dataset "orders": sample is not for a postgres source'):
+        load(tmp_path / "config.toml", environment={})
+
+
+def test_memory_and_the_folder_to_spill_into_are_the_source_s(tmp_path: Path) -> None:
+    text = '[sources.files]\nmemory = "512MB"\nspill = "spill"\n[datasets.d]\ntable = "d/{start:%Y}.csv"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    source = load(tmp_path / "config.toml", environment={}).sources["files"]
+    assert isinstance(source, DuckDB)
+    assert (source.memory, source.spill) == ("512MB", tmp_path / "spill")
+
+
+def test_a_size_that_is_none_is_told_with_the_form_that_is_wanted(tmp_path: Path) -> None:
+    text = '[sources.lake]\nurl = "duckdb:///lake.duckdb"\nmemory = "lots"\n[datasets.d]\ntable = "d/{start:%Y}.csv"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'lots' is no size; write a number and KB, MB or GB"):
+        load(tmp_path / "config.toml", environment={})
