@@ -1,4 +1,4 @@
-"""From a check's settings to Evidently's own objects: metrics, descriptors, definitions. The only door to Evidently; workers only."""
+"""From a check's settings to Evidently's own objects: metrics, descriptors, definitions; workers only."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def descriptors(check: Evidently) -> list[Any]:
     return made
 
 
-def definition(check: Evidently, embedded: Mapping[str, list[str]]) -> Any:
+def definition(check: Evidently, embedded: Mapping[str, list[str]], classes: int = 2) -> Any:
     """Evidently's DataDefinition, None for what it finds out itself. Raises CannotJudge where Evidently refuses it.
 
-    `embedded` maps the name of an embedding to its columns.
+    `embedded` maps the name of an embedding to its columns; `classes` is how many different targets there are.
     """
     with quiet():
         import evidently
@@ -73,7 +73,9 @@ def definition(check: Evidently, embedded: Mapping[str, list[str]]) -> Any:
         if check.regression:
             given["regression"] = [evidently.Regression(**check.regression)]
         if check.classification:
-            many = "labels" in check.classification or isinstance(check.classification.get("prediction_probas"), list)
+            many = (
+                classes > 2 or "labels" in check.classification or isinstance(check.classification.get("prediction_probas"), list)
+            )
             kind = evidently.MulticlassClassification if many else evidently.BinaryClassification
             given["classification"] = [kind(**check.classification)]
         if check.ranking:

@@ -84,7 +84,7 @@ class Run:
     def _both(self, column: str | None) -> tuple[Any, Any]:
         """Evidently's two datasets. Both are read by the reference's definition, or a column could change its kind by chance."""
         made = making.descriptors(self.check) if self.check.descriptors and column is None else None
-        definition = making.definition(self.check, self.embedded)
+        definition = making.definition(self.check, self.embedded, self._classes())
         if self.reference is None:
             return self._dataset(self.current, column, definition, made), None
         reference = self._dataset(self.reference, column, definition, None)
@@ -93,6 +93,11 @@ class Run:
         if made:
             reference = self._dataset(self.reference, column, definition.copy(deep=True), made)
         return self._dataset(self.current, column, definition, made), reference
+
+    def _classes(self) -> int:
+        target = (self.check.classification or {}).get("target")
+        frames = [f for f in (self.current, self.reference) if f is not None and target in f.columns]
+        return len({value for frame in frames for value in frame[target].dropna().unique()})
 
     def _dataset(self, frame: pd.DataFrame, column: str | None, definition: Any, descriptors: list[Any] | None) -> Any:
         with making.quiet():
@@ -127,7 +132,9 @@ class Run:
             by = str(config.get("column_name"))
             label = _hidden(config.get("label")) if by in self.masked else quoted([str(config.get("label"))])
             return f"{self._name(inner)} for {by}={label}"
-        said = [str(v) for k, v in config.items() if isinstance(v, str | float | int) and not isinstance(v, bool) and k not in PASSING]
+        said = [
+            str(v) for k, v in config.items() if isinstance(v, str | float | int) and not isinstance(v, bool) and k not in PASSING
+        ]
         said = [v for v in said if v != "default"]
         kind = str(config.get("type", "metric")).rpartition(":")[2]
         return f"{kind}({', '.join(said)})" if said else kind

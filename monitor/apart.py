@@ -126,7 +126,7 @@ def _started(task: bytes, megabytes: int) -> Iterator[tuple[subprocess.Popen[byt
     code = CHILD.format(path=sys.path, pipe=there.fileno(), parent=os.getpid(), megabytes=megabytes)
     with closing(here), _unnamed(task) as stdin:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - ourselves
                 [sys.executable, "-c", code],
                 stdin=stdin,
                 stdout=subprocess.DEVNULL,
@@ -150,7 +150,7 @@ def _started(task: bytes, megabytes: int) -> Iterator[tuple[subprocess.Popen[byt
 def _unnamed(content: bytes) -> IO[bytes]:
     """An open file that holds it, in memory where there is such a thing: rows must not be left on a disk."""
     in_memory = getattr(os, "memfd_create", None)
-    file: IO[bytes] = os.fdopen(in_memory("datavigil"), "w+b") if in_memory else tempfile.TemporaryFile()
+    file: IO[bytes] = os.fdopen(in_memory("datavigil"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: SIM115
     file.write(content)
     file.seek(0)
     return file

@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitor import delivery
 from monitor.config import Config
 from monitor.pool import workers
+from monitor.reports.reporter import Reporter, report, tidied
+from monitor.reports.wanted import Wanted, wanted
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
@@ -70,6 +72,7 @@ class Daemon:
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.reporter = Reporter(config, store, now)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -87,6 +90,7 @@ class Daemon:
     def housekeeping(self) -> None:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
+        self.reporter.tidy()
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
@@ -102,6 +106,7 @@ class Daemon:
         self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
             sender.thread.start()
+        self.reporter.thread.start()
         ticker.start()
         log.info("ready")
         while not self._told_to_stop():
@@ -111,6 +116,7 @@ class Daemon:
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
             sender.stop()
+        self.reporter.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -138,7 +144,9 @@ class Daemon:
         self.runner.tick(now())
 
     def _collect(self) -> None:
-        if self.runner.collect(now()):
+        finished = self.runner.collect(now())
+        self.reporter.want(finished)
+        if finished:
             self.runner.tick(now())
         for name in outbox.waiting_channels(self.store, now()):
             if name in self.senders:
@@ -181,6 +189,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
+        reports: list[Wanted] = []
         while True:
             for dataset, windows in runner.due(at, names, anyway=True):
                 left = [w for w in windows if (dataset.name, w.start) not in tried]
@@ -190,9 +199,15 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
             if not runner.running:
                 break
             for finished in runner.collect(at, patience=1.0):
+                reports += wanted([finished])
                 seen(finished)
             runner.keep()
     deliver_now(config, store)
+    # Last: whoever is to be told has been.
+    made = [report(config, store, one, now()) for one in reports if config.reports.enabled]
+    tidied(config, store, now())
+    if any(made):
+        deliver_now(config, store)
 
 
 def deliver_now(config: Config, store: Store) -> None:

@@ -84,8 +84,9 @@ def connecting(port: int) -> Iterator[str]:
 
 
 def noisy() -> Iterator[int]:
-    print("x" * 10**6)
-    print("x" * 10**6, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.write("x" * 10**6)
+        stream.flush()
     yield 1
 
 
