@@ -188,8 +188,10 @@ class Evidently(Check):
         embedded = [c for columns in self._embedded(arrays).values() for c in columns]
         grouped = self._grouped[-1:]
         needed = [*self.roles, *(c for d in self.descriptors for c in self.described(d)), *embedded, *grouped]
-        current = frames.whole(current, needed)
-        reference = None if reference is None else frames.whole(reference, needed)
+        model = self.classification or {}
+        classes = [str(model[role]) for role in ("target", "prediction_labels") if role in model]
+        current = frames.labelled(frames.whole(current, needed), classes)
+        reference = None if reference is None else frames.labelled(frames.whole(reference, needed), classes)
         if not len(current):
             raise NothingToJudge(f"{self.name}: no row of the sample has a value in each of {', '.join(needed)}")
         if reference is None or not len(reference):

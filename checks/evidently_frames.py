@@ -85,6 +85,15 @@ def whole(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return frame.dropna(subset=[c for c in columns if c in frame.columns]).reset_index(drop=True)
 
 
+def labelled(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The classes in the columns as whole numbers where they are: an integer column that had a missing value is one of floats,
+    and its classes would be called `0.0` on one day and `0` on the next."""
+    from pandas.api import types
+
+    floats = [c for c in columns if c in frame.columns and types.is_float_dtype(frame[c])]
+    return frame.assign(**{c: frame[c].astype("int64") for c in floats if (frame[c] % 1 == 0).all()})
+
+
 def evened(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both cut to the number of rows of the shorter, at random: counts and extremes of more rows are larger by themselves."""
     most = min(len(current), len(reference))

@@ -71,15 +71,15 @@ def definition(check: Evidently, embedded: Mapping[str, list[str]], classes: int
     given = {**check.definition, **({"embeddings": dict(embedded)} if embedded else {})}
     try:
         if check.regression:
-            given["regression"] = [evidently.Regression(**check.regression)]
+            given["regression"] = [_model(check, evidently.Regression, check.regression)]
         if check.classification:
             many = (
                 classes > 2 or "labels" in check.classification or isinstance(check.classification.get("prediction_probas"), list)
             )
             kind = evidently.MulticlassClassification if many else evidently.BinaryClassification
-            given["classification"] = [kind(**check.classification)]
+            given["classification"] = [_model(check, kind, check.classification)]
         if check.ranking:
-            given["ranking"] = [evidently.Recsys(**check.ranking)]
+            given["ranking"] = [_model(check, evidently.Recsys, check.ranking)]
         return evidently.DataDefinition(**given) if given else None
     except (TypeError, ValueError) as fault:
         raise CannotJudge(f"{check.name}: Evidently refuses the definition: {reason(fault)}") from fault
@@ -130,6 +130,11 @@ def reason(fault: BaseException) -> str:
     # pydantic's first line only counts the mistakes.
     told = ": ".join(lines[1:3]) if len(lines) > 2 and "validation error" in lines[0] else "".join(lines[:1])
     return f"{type(fault).__name__}: {told[:200]}" if told else type(fault).__name__
+
+
+def _model(check: Evidently, kind: Any, roles: Mapping[str, Any]) -> Any:
+    _known(check.name, kind.__name__, signature(kind).parameters, roles)
+    return kind(**roles)
 
 
 def _one_of(word: str, name: str, *modules: tuple[Any, Iterable[str]]) -> Any:
