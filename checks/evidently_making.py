@@ -119,6 +119,8 @@ def _tried(check: Evidently) -> None:
 
 def reason(fault: BaseException) -> str:
     """What went wrong, in one line. NLTK's complaint is a page; its point is which data is missing and how to get it."""
+    if isinstance(fault, MemoryError):
+        return "it needs more memory than it may take (memory_mb); fewer rows need less"
     said = str(fault)
     missing = re.search(r"nltk\.download\('(\w+)'\)", said)
     if missing:
