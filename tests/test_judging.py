@@ -149,9 +149,7 @@ def test_without_such_checks_no_process_is_started(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     assert judging.faults(configured(RowCount(at_least=1))) == []
     [fault] = judging.faults(configured(Trouble()))
-    assert fault.startswith(
-        'dataset "orders", check 1: checks of kind test_judging could not be tried: its process could not be'
-    )
+    assert fault.startswith('dataset "orders", check 1: checks of kind test_judging could not be tried: its process could not be')
 
 
 def test_trials_that_end_are_told() -> None:
