@@ -85,6 +85,14 @@ def whole(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return frame.dropna(subset=[c for c in columns if c in frame.columns]).reset_index(drop=True)
 
 
+def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Each column in an order of its own, known to nobody: whoever sees the values cannot put rows together."""
+    import numpy as np
+
+    rng = np.random.default_rng()
+    return frame.assign(**{c: frame[c].iloc[rng.permutation(len(frame))].set_axis(frame.index) for c in frame.columns})
+
+
 def labelled(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The classes in the columns as whole numbers where they are: an integer column that had a missing value is one of floats,
     and its classes would be called `0.0` on one day and `0` on the next."""

@@ -39,8 +39,8 @@ def page(
 ) -> Page:
     """The report on two samples; the columns in `first` come first. Raises NothingToJudge where no column can be compared.
 
-    It shows distributions and the values of categories, never a row, so columns whose values are names or free text are
-    left out, as are those that Evidently cannot take.
+    It shows distributions and the values of categories, never a row: each column is shuffled, and columns whose values are
+    names or free text are left out, as are those that Evidently cannot take.
     """
     left_out = {c: why for c, (_, why) in frames.unsound(current, reference, schema).items()}
     sound = [c for c in current.columns if c not in left_out]
@@ -50,7 +50,8 @@ def page(
     ordered = sorted((c for c in sound if c not in left_out), key=lambda c: (c not in first, sound.index(c)))
     left_out |= dict.fromkeys(ordered[MOST_COLUMNS:], f"only {MOST_COLUMNS} columns are drawn")
     chosen = {c: sorts[c] for c in ordered[:MOST_COLUMNS]}
-    html, choking = _drawn(current, reference, chosen)
+    # Evidently draws means along the order of the rows: of few rows, that would be the rows.
+    html, choking = _drawn(frames.shuffled(current[[*chosen]]), frames.shuffled(reference[[*chosen]]), chosen)
     left_out |= choking
     return Page(_dressed(html, title, [*facts, *_said(left_out)]), left_out)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -156,3 +159,15 @@ def test_trials_that_end_are_told() -> None:
     [before, ended] = judging.faults(configured(Trouble(id="a", how="raising"), Trouble(id="b", how="dying")))[1:]
     assert before == 'dataset "orders", check 1: twice'
     assert "could not be tried: its process was ended by signal 6" in ended
+
+
+def test_check_config_tells_what_evidently_has_against_a_check(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[datasets.orders]\ntable = "{start}.csv"\nchecks = [{kind = "row_count"}, {kind = "evidently", metric = "ValueDrfit", column = "a"}]\n'
+    )
+    command = [sys.executable, "-c", "from monitor.cli import main; main()", "check-config", "--json"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 3
+    assert json.loads(ran.stdout)["faults"] == [
+        'dataset "orders", check 2: Evidently has no metric or preset ValueDrfit; did you mean ValueDrift?'
+    ]

@@ -197,6 +197,19 @@ def test_it_holds_no_masked_value_no_name_and_no_row(example: tuple[Path, str, S
     assert "Left out, the window has no value in it: empty" in html
 
 
+def test_rows_cannot_be_put_together() -> None:
+    import pandas as pd
+
+    from checks.evidently_frames import shuffled
+
+    frame = pd.DataFrame({"a": range(200), "b": range(200), "c": [str(n) for n in range(200)], "d": [None, 1.0] * 100})
+    mixed = shuffled(frame)
+    assert [sorted(map(str, mixed[c])) for c in frame] == [sorted(map(str, frame[c])) for c in frame]
+    assert sum(mixed.a == mixed.b) < 20
+    assert sum(mixed.a.astype(str) == mixed.c) < 20
+    assert mixed.dtypes.to_dict() == frame.dtypes.to_dict()
+
+
 def test_it_loads_nothing(example: tuple[Path, str, Store]) -> None:
     _, html, _ = example
     assert html.index("Content-Security-Policy") < html.index("<script")
