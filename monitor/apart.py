@@ -64,7 +64,9 @@ def run(
                 if stopped():
                     raise Ended("it was stopped, as was the service")
                 if time.monotonic() >= deadline:
-                    raise Ended(f"it took longer than {max(deadline - began, 0.0):.0f} s and was ended")
+                    if deadline == limits.until:
+                        raise Ended("there was no more time for it; raise the dataset's timeout")
+                    raise Ended(f"it took longer than {deadline - began:.0f} s and was ended")
             try:
                 word, value = pipe.recv()
             except (EOFError, OSError):

@@ -121,6 +121,7 @@ class Daemon:
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
             sender.thread.join(max(until - time.monotonic(), 0.0))
+        self.reporter.thread.join(2.0)
         with self._turn:
             try:
                 self.runner.collect(now())

@@ -132,7 +132,7 @@ def test_what_takes_too_long_is_ended_whatever_it_does_about_signals() -> None:
 
 def test_all_of_it_has_a_deadline_too() -> None:
     values = apart.run(endless, [], Limits(1000, 512, until=time.monotonic() - 1))
-    with pytest.raises(Ended, match="it took longer than 0 s"):
+    with pytest.raises(Ended, match="there was no more time for it"):
         next(values)
 
 
