@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from checks.base import Check, View, judged
 from checks.result import Result, Status
 from monitor import apart
-from monitor.config import Config
-from monitor.dataset import Dataset
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.dataset import Dataset
 
 Pair = tuple[Check, View]
 LEAST = 5.0
