@@ -20,6 +20,8 @@ from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.pool import workers
+from monitor.reports.reporter import Reporter, report, tidied
+from monitor.reports.wanted import Wanted, wanted
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
@@ -76,6 +78,7 @@ class Daemon:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
+        self.reporter = Reporter(config, store, now)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -97,6 +100,7 @@ class Daemon:
     def housekeeping(self) -> None:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
+        self.reporter.tidy()
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
@@ -113,6 +117,7 @@ class Daemon:
         self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
             sender.thread.start()
+        self.reporter.thread.start()
         ticker.start()
         log.info("ready")
         while not self._told_to_stop():
@@ -122,10 +127,12 @@ class Daemon:
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
             sender.stop()
+        self.reporter.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
             sender.thread.join(max(until - time.monotonic(), 0.0))
+        self.reporter.thread.join(2.0)
         with self._turn:
             try:
                 self.runner.collect(now())
@@ -149,8 +156,10 @@ class Daemon:
         self.runner.tick(now())
 
     def _collect(self) -> None:
+        finished = self.runner.collect(now())
+        self.reporter.want(finished)
         # A rate lets the next window through between two ticks.
-        if self.runner.collect(now()) or self.runner.held:
+        if finished or self.runner.held:
             self.runner.tick(now())
         for name in outbox.waiting_channels(self.store, now()):
             if name in self.senders:
@@ -193,6 +202,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
+        reports: list[Wanted] = []
         while True:
             waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
@@ -209,9 +219,15 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
                     break
                 time.sleep(min(waits.values()).total_seconds())
             for finished in runner.collect(at, patience=1.0):
+                reports += wanted([finished])
                 seen(finished)
             runner.keep()
     deliver_now(config, store)
+    # Last: whoever is to be told has been.
+    made = [report(config, store, one, now()) for one in reports if config.reports.enabled]
+    tidied(config, store, now())
+    if any(made):
+        deliver_now(config, store)
 
 
 def deliver_now(config: Config, store: Store) -> None:

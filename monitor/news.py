@@ -116,11 +116,11 @@ def _deliveries(
     # Whom no route takes now may have been told of it before, and hears of its end.
     route = first(config.routes, about) or Route(to=())
     threads = {name: channel.threads for name, channel in config.channels.items()}
-    subject = _subject(dataset, window, measured, whole_source)
+    subject = _subject(dataset, window, measured, whole_source, before.reports.get(incident.id))
     return deliveries(change, subject, route, threads, before.told.get(incident.id, frozenset()), now)
 
 
-def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool) -> Subject:
+def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:
     if whole_source:
         return Subject(f"source {dataset.source}", timezone=dataset.timezone)
     return Subject(
@@ -132,4 +132,5 @@ def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source:
         dataset.timezone,
         str(window),
         measured.rows,
+        report,
     )

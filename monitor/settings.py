@@ -53,6 +53,17 @@ class DaemonSettings(Settings):
         return self
 
 
+class ReportSettings(Settings):
+    """`[reports]`: an HTML report of Evidently's on each incident of drift that opens or gets worse."""
+
+    enabled: bool = Field(True, description="false: none is made")
+    folder: str | None = Field(None, description="default: datavigil-reports beside the store's file, else beside the config")
+    keep: Span = Field(timedelta(days=30), description="reports older than this are deleted")
+    rows: int = Field(5000, ge=100, le=100_000, description="rows of the window, and of the reference, that are drawn")
+    timeout: Span = Field(timedelta(minutes=5), description="a report that takes longer is given up")
+    memory_mb: int = Field(2048, ge=1024, description="megabytes that its process may take")
+
+
 class SummarySettings(Settings):
     """`[summary]`: the weekly mail. Read and checked; of it only `timezone` is in use yet, as the routes' default."""
 

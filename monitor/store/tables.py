@@ -292,3 +292,17 @@ channels = Table(
     Column("paused_until", UtcTime),
     Column("probe_at", UtcTime),
 )
+
+# No foreign key: a report goes with its file, maybe later than its incident.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "revision"),
+)
