@@ -36,6 +36,10 @@ kind = "console"
 [daemon]
 workers = 1
 
+# The report of an incident is Evidently at work, after everybody has been told.
+[reports]
+enabled = false
+
 [store]
 url = "sqlite:///{store}.db"
 """
