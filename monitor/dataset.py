@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
@@ -118,7 +119,7 @@ class Dataset(BaseModel):
         """Its path holds the window: that file, whole, is the window."""
         return self.table is not None and ("{start" in self.table or "{end" in self.table)
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar:
         return Calendar(self.every, self.timezone, self.origin)
 

@@ -25,6 +25,7 @@ from checks.window import Window
 from checks.wording import amount
 from monitor.dataset import Dataset, Previous
 from monitor.job import Job, Measured, State
+from monitor.judging import judged_apart
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, SourceDown, SourceError
 
@@ -68,7 +69,7 @@ def measure_window(job: Job) -> Measured:
         return _errored(MEASURE, str(fault), began)
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
-    results = judge(job, checks, profile, history)
+    results = judge(job, checks, profile, history, began)
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(dataset, job, "the window has no rows"))
@@ -78,8 +79,11 @@ def measure_window(job: Job) -> Measured:
     return Measured(state, results, rows, time.monotonic() - began, profile.to_bytes())
 
 
-def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored]) -> list[Result]:
-    """Every check on the whole window and on each of its segments."""
+def judge(
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored], began: float | None = None
+) -> list[Result]:
+    """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
+    apart: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = isinstance(kept, Previous) and not kept.same_weekday
@@ -96,7 +100,12 @@ def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence
             results.append(_result(check, Status.ERRORED, f"{check.name}: {unread.reason}"))
             continue
         for segment in _segments(check, job.dataset, profile):
-            results += judged(check, _view(job, check, profile, history, reference, segment))
+            view = _view(job, check, profile, history, reference, segment)
+            if check.apart:
+                apart.append((check, view))
+            else:
+                results += judged(check, view)
+    results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
     return [_of_a_sample(result, profile) for result in results]
 
 

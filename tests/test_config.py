@@ -243,7 +243,6 @@ def test_what_the_environment_holds_is_not_filled_in_again(tmp_path: Path) -> No
         (f"{DATASET}late = '1h'", 'dataset "orders": late is not acted on by this version yet'),
         (f"{DATASET}[heartbeat]\nurl = 'https://example.com'", "heartbeat is not acted on by this version yet"),
         (f"{DATASET}[[maintenance]]\nreason = 'x'", "maintenance is not acted on by this version yet"),
-        (f"{DATASET}[sources.a]\nurl = 'duckdb:///a.db'\nrate = 5", 'source "a": rate is not acted on by this version yet'),
         (f"{DATASET}{CHANNEL}[[routes]]\nto = 'team'\nescalate = {{}}", "route 1: escalate is not acted on by this version yet"),
         (DATASET, "no channel is set: nobody is told of anything, results are only stored"),
         (
@@ -404,7 +403,7 @@ def test_a_wrong_check_is_told_in_words(tmp_path: Path, check: str, said: str) -
         ("[channels.a]\nkind = 'console'\nfallback = 'b'", 'channel "a": unknown channel for fallback "b"; known: a'),
         ("[channels.a]\nkind = 'console'\nfallback = 'a'", 'channel "a": fallback: it cannot stand in for itself'),
         ("[store]\nurl = 'mysql://h/d'", "[store]: url: must be sqlite:///file.db or postgresql+psycopg://"),
-        ("[store]\nkeep = '1d'", '[store]: unknown key "keep"; known: keep_profiles, keep_results, url'),
+        ("[store]\nkeep = '1d'", '[store]: unknown key "keep"; known: coarsen_after, keep_profiles, keep_results, url'),
         ("[daemon]\nworkers = 0", "[daemon]: workers: must be at least 1"),
         ("[daemon]\ntick = '0s'", "[daemon]: tick: must be longer than 0s"),
         ("[daemon]\nlease = '1s'", "[daemon]: lease must be at least twice send_timeout and three times tick"),

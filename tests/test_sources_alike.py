@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from checks.profile import Answer, Answers, Broken, Counts, Grid, Histogram, Number, Profile
+from checks.profile import Answer, Answers, Broken, Grid, Histogram, Number, Profile
 from checks.question import Categories, Distribution, Duplicates, Population, Question, Sample, Scalar, Watermark
 from checks.window import Window
 from monitor.kinds import source_kinds
@@ -199,8 +199,17 @@ def literal(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-HOMES = [in_parquet, in_duckdb, in_sqlite, in_postgres, in_mariadb,
-    in_mariadb_by_sqlalchemy, in_clickhouse, in_spark, in_spark_by_connect]
+HOMES = [
+    in_parquet,
+    in_duckdb,
+    in_sqlite,
+    in_postgres,
+    in_mariadb,
+    in_mariadb_by_sqlalchemy,
+    in_clickhouse,
+    in_spark,
+    in_spark_by_connect,
+]
 Maker = Callable[[Path, pytest.FixtureRequest], Home]
 
 
@@ -323,7 +332,14 @@ def test_a_query_gives_the_same_as_its_table(home: Home) -> None:
     else:
         query = "select * from orders"
     # A query of MariaDB's does not tell that `paid` is a boolean, nor what sort of text a binary collation compares.
-    few = [Distribution("amount"), Distribution("wild"), Categories("country"), Categories("at"), Duplicates(("price",)), Watermark()]
+    few = [
+        Distribution("amount"),
+        Distribution("wild"),
+        Categories("country"),
+        Categories("at"),
+        Duplicates(("price",)),
+        Watermark(),
+    ]
     table, query_of_it = profile(home, asked=few), profile(home, Place(query=query, time_column="at"), asked=few)
     assert storable(query_of_it.answers()) == storable(table.answers())
 

@@ -128,10 +128,16 @@ def test_files_are_named_as_spark_names_them(of: Spark, tmp_path: Path) -> None:
 
 
 def test_a_query_can_be_nothing_but_a_select(of: Spark, spark: Any) -> None:
-    for statement in ("drop table shop.orders", "create table shop.mine as select 1 as x", "insert into shop.orders values (1, 1, 'a')"):
+    for statement in (
+        "drop table shop.orders",
+        "create table shop.mine as select 1 as x",
+        "insert into shop.orders values (1, 1, 'a')",
+    ):
         assert "SYNTAX_ERROR" in told(of, Place(query=statement))
     with opened(of, Place(table="shop.orders")) as read:
-        answer = measure(read, {Population(): [Query("drop table shop.orders")]}, {}).answers()["query(drop table shop.orders,False)"]
+        answer = measure(read, {Population(): [Query("drop table shop.orders")]}, {}).answers()[
+            "query(drop table shop.orders,False)"
+        ]
         assert measure(read, {}, {}).rows == 100
     assert isinstance(answer, Broken)
 
@@ -145,7 +151,13 @@ def test_nothing_is_left_in_the_catalogue(of: Spark, spark: Any) -> None:
 
 
 def test_a_bad_question_never_hides_the_others(of: Spark, capfd: pytest.CaptureFixture[str]) -> None:
-    asked = [Distribution("x"), Distribution("odd name"), Query("select raise_error('boom')"), Query("select 7"), Scalar("gone", _gone)]
+    asked = [
+        Distribution("x"),
+        Distribution("odd name"),
+        Query("select raise_error('boom')"),
+        Query("select 7"),
+        Scalar("gone", _gone),
+    ]
     with opened(of, Place(table="shop.orders")) as read:
         answers = measure(read, {Population(): asked}, {}).answers()
     broken = {key: answer.reason for key, answer in answers.items() if isinstance(answer, Broken)}
@@ -163,7 +175,10 @@ def _gone(table: Any) -> Any:
 
 def test_a_statement_that_takes_too_long_is_cancelled_in_the_cluster(of: Spark, spark: Any) -> None:
     quick = of.model_copy(update={"statement_timeout": timedelta(seconds=1)})
-    with pytest.raises(SourceError, match="took too long; it was cancelled after 1 seconds"), opened(quick, Place(query=ENDLESS)) as read:
+    with (
+        pytest.raises(SourceError, match="took too long; it was cancelled after 1 seconds"),
+        opened(quick, Place(query=ENDLESS)) as read,
+    ):
         measure(read, {}, {})
     tracker = spark.admin.sparkContext.statusTracker()
     assert tracker.getActiveJobsIds() == []

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from checks.window import Window
 from monitor.durations import Duration
+from monitor.rates import Pace
 from monitor.sources import times
 from monitor.sources.faults import nearest, plain
 
@@ -86,6 +87,7 @@ class Source(BaseModel):
 
     url: SecretStr = Field(description="where to connect: postgres://user:${PASSWORD}@host/db, duckdb:///file.duckdb, ...")
     concurrency: int = Field(2, ge=1, le=64, description="windows measured at the same time")
+    rate: Pace | None = Field(None, description="windows started per time: 10/m, 2/30s; default: as many as there are")
     statement_timeout: Duration | None = Field(
         None, description="ask the engine to end a statement after this long; default: the dataset's timeout"
     )
