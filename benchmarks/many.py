@@ -248,9 +248,8 @@ def year(folder: Path, segments: bool, days: int) -> None:
             left -= size
             show(f"  {f'profiles kept: {lane}':52} {size / 1e6:7.1f} MB ({count} of {size / count / 1e3:.1f} kB)")
     show(f"  {'profiles without coarsening':52} {written / 1e6:7.1f} MB")
-    show(
-        f"  {'results, the ledger, the file itself':52} {left / 1e6:7.1f} MB ({left / days / 24 / len(found[-1].results):.0f} B per result)"
-    )
+    each = left / days / 24 / len(found[-1].results)
+    show(f"  {'results, the ledger, the file itself':52} {left / 1e6:7.1f} MB ({each:.0f} bytes a result)")
     show(f"  {'the store at its largest, with all results':52} {most / 1e6:7.1f} MB")
     store.close()
 
