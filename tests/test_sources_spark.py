@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from checks.profile import Broken, Number
-from checks.question import Categories, Distribution, Population, Query, Scalar
+from checks.question import Categories, Distribution, Population, Query, Question, Scalar
 from checks.window import Window
 from monitor.measuring.measure import measure, reading
 from monitor.sources import spark_session
@@ -128,10 +129,16 @@ def test_files_are_named_as_spark_names_them(of: Spark, tmp_path: Path) -> None:
 
 
 def test_a_query_can_be_nothing_but_a_select(of: Spark, spark: Any) -> None:
-    for statement in ("drop table shop.orders", "create table shop.mine as select 1 as x", "insert into shop.orders values (1, 1, 'a')"):
+    for statement in (
+        "drop table shop.orders",
+        "create table shop.mine as select 1 as x",
+        "insert into shop.orders values (1, 1, 'a')",
+    ):
         assert "SYNTAX_ERROR" in told(of, Place(query=statement))
     with opened(of, Place(table="shop.orders")) as read:
-        answer = measure(read, {Population(): [Query("drop table shop.orders")]}, {}).answers()["query(drop table shop.orders,False)"]
+        answer = measure(read, {Population(): [Query("drop table shop.orders")]}, {}).answers()[
+            "query(drop table shop.orders,False)"
+        ]
         assert measure(read, {}, {}).rows == 100
     assert isinstance(answer, Broken)
 
@@ -145,7 +152,8 @@ def test_nothing_is_left_in_the_catalogue(of: Spark, spark: Any) -> None:
 
 
 def test_a_bad_question_never_hides_the_others(of: Spark, capfd: pytest.CaptureFixture[str]) -> None:
-    asked = [Distribution("x"), Distribution("odd name"), Query("select raise_error('boom')"), Query("select 7"), Scalar("gone", _gone)]
+    asked: list[Question] = [Distribution("x"), Distribution("odd name"), Query("select raise_error('boom')"), Query("select 7")]
+    asked.append(Scalar("gone", lambda t: t.nope.max()))
     with opened(of, Place(table="shop.orders")) as read:
         answers = measure(read, {Population(): asked}, {}).answers()
     broken = {key: answer.reason for key, answer in answers.items() if isinstance(answer, Broken)}
@@ -157,13 +165,12 @@ def test_a_bad_question_never_hides_the_others(of: Spark, capfd: pytest.CaptureF
     assert "boom" not in "".join(capfd.readouterr())
 
 
-def _gone(table: Any) -> Any:
-    return table.nope.max()
-
-
 def test_a_statement_that_takes_too_long_is_cancelled_in_the_cluster(of: Spark, spark: Any) -> None:
     quick = of.model_copy(update={"statement_timeout": timedelta(seconds=1)})
-    with pytest.raises(SourceError, match="took too long; it was cancelled after 1 seconds"), opened(quick, Place(query=ENDLESS)) as read:
+    with (
+        pytest.raises(SourceError, match="took too long; it was cancelled after 1 seconds"),
+        opened(quick, Place(query=ENDLESS)) as read,
+    ):
         measure(read, {}, {})
     tracker = spark.admin.sparkContext.statusTracker()
     assert tracker.getActiveJobsIds() == []
@@ -190,6 +197,18 @@ def test_the_bounds_of_a_window_reach_the_files(spark: Any, tmp_path: Path) -> N
     assert re.search(r"PushedFilters: \[.*GreaterThanOrEqual\(wall,2024-03-05T00:00\), LessThan\(wall,2024-03-06T00:00\)", plan)
 
 
+def test_a_closed_session_is_not_closed_again_by_the_garbage_collector(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
+
+    with spark_session.opened(Address.of(spark.connect)) as session:
+        assert session.range(3).count() == 3
+    closed: list[str] = []
+    monkeypatch.setattr(ExecutePlanResponseReattachableIterator, "shutdown", lambda: closed.append("again"))
+    del session
+    gc.collect()
+    assert closed == []
+
+
 DRIVER = """
 import os, signal, sys, time
 from datetime import timedelta
@@ -211,7 +230,7 @@ def ask(source):
 
 
 def run_driver(script: str, **environment: str) -> subprocess.Popen[str]:
-    paths = {"PYTHONPATH": os.getcwd(), "SPARK_LOCAL_IP": "127.0.0.1"}
+    paths = {"PYTHONPATH": str(Path.cwd()), "SPARK_LOCAL_IP": "127.0.0.1"}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER + script], stdout=subprocess.PIPE, text=True, env={**os.environ, **paths, **environment}
     )
