@@ -144,10 +144,10 @@ def test_a_query_can_be_nothing_but_a_select(of: Spark, spark: Any) -> None:
 
 
 def test_nothing_is_left_in_the_catalogue(of: Spark, spark: Any) -> None:
-    before = [tuple(row) for row in spark.admin.sql("SHOW TABLES").collect()]
     with opened(of, Place(query="select * from shop.orders")) as read:
+        before = of.run(read.connection, "SHOW TABLES")
         measure(read, {Population(where="x > 1"): [Distribution("x"), Categories("id")]}, {})
-        assert [tuple(row) for row in read.connection.raw_sql("SHOW TABLES").collect()] == before
+        assert of.run(read.connection, "SHOW TABLES") == before
     assert not (Path.cwd() / "spark-warehouse").exists()
 
 
@@ -225,7 +225,7 @@ def ask(source):
     with source.connect(timedelta(minutes=2)) as connection:
         [[found]] = source.run(connection, "SELECT count(*) FROM range(10)")
         driver = spark_session.KEEPER._driver
-        return found, driver, source.run(connection, "SET spark.hadoop.fs.s3a.secret.key")[0][1]
+        return found, driver, driver.root.sparkContext.getConf().get("spark.hadoop.fs.s3a.secret.key")
 """
 
 

@@ -167,8 +167,6 @@ class Driver:
 
     def end(self) -> None:
         """End the program and what runs in the cluster for it, and let pyspark forget it."""
-        from pyspark import SparkContext
-
         with suppress(Exception):
             self.root.stop()
         with suppress(Exception):
@@ -181,7 +179,7 @@ class Driver:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        SparkContext._gateway = SparkContext._jvm = None
+        _forget()
 
 
 class Keeper:
@@ -231,6 +229,15 @@ class Keeper:
 
 
 KEEPER = Keeper()
+
+
+def _forget() -> None:
+    """Else pyspark takes a program that died for one that still runs, and starts no other."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
 
 
 def _hush() -> None:
