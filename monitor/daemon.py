@@ -199,7 +199,9 @@ def run(config: Config, store: Store) -> None:
 
 def run_due(config: Config, store: Store, at: datetime, names: list[str] | None, seen: Callable[[Finished], None]) -> None:
     """Every window that is due at `at`, then what follows from them is sent. Each window is tried once."""
-    with workers(config.daemon.workers) as pool:
+    # One window of a dataset at a time: more workers than datasets would only be started and ended.
+    count = min(config.daemon.workers, max(len(config.datasets if names is None else names), 1))
+    with workers(count) as pool:
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
         reports: list[Wanted] = []
