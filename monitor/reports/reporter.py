@@ -107,9 +107,9 @@ def _made(config: Config, store: Store, wanted: Wanted, path: Path, stopped: Cal
     if not normal:
         raise apart.Ended("there is no measured window to compare with")
     source = config.sources[dataset.source]
-    order = Order(wanted, source, tuple(normal), path, settings.rows, settings.timeout)
-    seconds = settings.timeout.total_seconds()
-    [size] = apart.run(make, [order], apart.Limits(seconds, settings.memory_mb), stopped)
+    order = Order(wanted, source, tuple(normal), path, settings.rows, settings.timeout, settings.memory_mb)
+    limits = apart.Limits(settings.timeout.total_seconds(), settings.memory_mb, lenient=True)
+    [size] = apart.run(make, [order], limits, stopped)
     return int(size)
 
 
