@@ -11,6 +11,7 @@ import pandas as pd  # noqa: F401
 import pyarrow as pa  # noqa: F401
 
 import monitor.measuring.measure  # noqa: F401
+import monitor.worker  # noqa: F401
 from monitor import kinds
 
 kinds.check_kinds()

@@ -152,6 +152,23 @@ def test_samples_are_drawn_from_the_windows_that_count_as_normal(reference: Any,
     assert [w.start.day for w in references(dataset, november(22), known)] == days
 
 
+@pytest.mark.parametrize(
+    ("store", "given", "where"),
+    [
+        ("", "", "{home}/datavigil-reports"),
+        ("sqlite:////data/kept/store.db", "", "/data/kept/datavigil-reports"),
+        ("sqlite:///kept/store.db", "", "{home}/kept/datavigil-reports"),
+        ("sqlite:///:memory:", "", "{home}/datavigil-reports"),
+        ("postgresql+psycopg://me@db/kept", "", "{home}/datavigil-reports"),
+        ("sqlite:////data/kept/store.db", "pages", "{home}/pages"),
+        ("", "/var/pages", "/var/pages"),
+    ],
+)
+def test_the_folder_is_beside_the_store_or_where_it_is_said(home: Path, store: str, given: str, where: str) -> None:
+    parts = [ORDERS, f'[store]\nurl = "{store}"' if store else "", f'[reports]\nfolder = "{given}"' if given else ""]
+    assert folder(config(home, *parts)) == Path(where.format(home=home))
+
+
 # What is in it.
 
 
