@@ -30,6 +30,7 @@ from monitor.runner import Finished
 from monitor.store import decisions, ledger, outbox, reports
 from monitor.store.decisions import Decision
 from monitor.store.store import Store
+from tests.conftest import Server
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -233,6 +234,25 @@ def test_it_loads_nothing(example: tuple[Path, str, Store]) -> None:
     assert "default-src 'none'" in html
     head = html.partition("<script")[0]
     assert "src=" not in head.replace("default-src", "").replace("script-src", "").replace("style-src", "")
+
+
+def test_a_table_of_a_database_gets_one_too(home: Path, store: Store, postgres: Server) -> None:
+    postgres.run(
+        "DROP TABLE IF EXISTS drifting",
+        "CREATE TABLE drifting (at timestamptz, amount float8, card text)",
+        "GRANT SELECT ON drifting TO reader",
+        "INSERT INTO drifting SELECT timestamptz '2026-11-19T00:00Z' + n * interval '10 min', n % 9, 'card-' || n % 9"
+        " FROM generate_series(0, 575) n",
+    )
+    table = (
+        f'[sources.shop]\nurl = "{postgres.reader}"\n[datasets.orders]\nsource = "shop"\ntable = "drifting"\ntime_column = "at"\n'
+    )
+    path = made(home, store, config(home, table, 'mask = ["card"]'))
+    assert path is not None
+    html = path.read_text(encoding="utf-8")
+    assert "144 of 144 rows" in html
+    assert "Reference: 432 rows of 3 windows, 2026-11-19 to 2026-11-21" in html
+    assert "card-" not in html
 
 
 # What goes wrong.
