@@ -24,7 +24,7 @@ from monitor.config import Config, load
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.reports import making
-from monitor.reports.reporter import MOST_WAITING, Reporter, folder, host, report, tidied
+from monitor.reports.reporter import MOST_WAITING, Reporter, folder, host, report, reported, tidied
 from monitor.reports.wanted import NAME, Wanted, reach, references, wanted
 from monitor.runner import Finished
 from monitor.store import decisions, ledger, outbox, reports
@@ -439,6 +439,18 @@ def test_switched_off_none_is_wanted(home: Path, store: Store) -> None:
     reporter = Reporter(settings, store, lambda: NOON)
     reporter.want([finished(settings.datasets["orders"], opened())])
     assert reporter._work.empty()
+
+
+def test_who_has_no_thread_makes_some_too_and_tidies(home: Path, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    settings = config(home)
+    old = aged(folder(settings) / "x-INC-9-20261123T120000Z-r1.html", 31)
+    [one] = wanted([finished(settings.datasets["orders"], opened())])
+    # None of them can be made: there is nothing to compare with.
+    assert not reported(settings, store, [one] * 50, lambda: NOON)
+    assert len(caplog.records) == MOST_WAITING
+    assert not old.exists()
+    assert not reported(changed(settings, enabled=False), store, [one], lambda: NOON)
+    assert len(caplog.records) == MOST_WAITING
 
 
 # Where it is, in messages.

@@ -6,7 +6,7 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +81,14 @@ def report(config: Config, store: Store, wanted: Wanted, now: datetime, stopped:
         log.info("report incident=INC-%s dataset=%s path=%s bytes=%d", wanted.incident, wanted.dataset.name, path, size)
         return path
     return None
+
+
+def reported(config: Config, store: Store, some: Sequence[Wanted], clock: Callable[[], datetime]) -> bool:
+    """Make these reports one after the other, for who has no thread for it; whether there is a new one. Never raises."""
+    chosen = some[:MOST_WAITING] if config.reports.enabled else []
+    made = [report(config, store, one, clock()) for one in chosen]
+    tidied(config, store, clock())
+    return any(made)
 
 
 def tidied(config: Config, store: Store, now: datetime) -> None:
