@@ -20,7 +20,7 @@ from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.pool import workers
-from monitor.reports.reporter import Reporter, report, tidied
+from monitor.reports.reporter import Reporter, reported
 from monitor.reports.wanted import Wanted, wanted
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
@@ -226,9 +226,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
             runner.keep()
     deliver_now(config, store)
     # Last: whoever is to be told has been.
-    made = [report(config, store, one, now()) for one in reports if config.reports.enabled]
-    tidied(config, store, now())
-    if any(made):
+    if reported(config, store, reports, now):
         deliver_now(config, store)
 
 
