@@ -1,0 +1,279 @@
+"""The distributions of many windows over common places, as arrays of windows x places: all their distances at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from checks.masses import Masses
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+SAME = 1e-9
+"""Parts of a place that two means may lie apart and still be one value: a sum is rounded once per row."""
+DIGITS = 1e-14
+"""The same relative to the value, for places so narrow that a float has few steps in them."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Rows per window and place.
+
+    For numbers a place is a bucket from `lower` to `upper` (rising, less `origin`); `at` is where the mean of its rows
+    lies, from 0 on the lower edge to 1 on the upper; `exact`: they all hold that value; `low` and `high` are the ends of
+    each window, NaN where they are not known. For categories there are only rows and the names of the `places`, and what is
+    not named comes last.
+    """
+
+    rows: Array
+    at: Array
+    exact: Flags
+    lower: Array
+    upper: Array
+    low: Array
+    high: Array
+    origin: float
+    places: tuple[str, ...]
+
+    @classmethod
+    def of(cls, masses: Sequence[Masses]) -> Stack:
+        """Aligned masses, one row each; at least one must be given."""
+        import numpy as np
+
+        first, rows = masses[0], np.array([m.rows for m in masses], dtype=np.float64)
+        ends = [
+            np.array([math.nan if e is None else e for e in side]) for side in zip(*((m.low, m.high) for m in masses), strict=True)
+        ]
+        if first.sums is None or first.lower is None or first.upper is None:
+            none = np.zeros(0)
+            return cls(rows, none, none.astype(bool), none, none, ends[0], ends[1], 0.0, first.places)
+        exact, sums = np.array([m.exact for m in masses], dtype=bool), np.array([m.sums for m in masses])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = np.where(rows > 0, sums / rows, first.lower)
+        lower, upper, rows, means, exact = _side_by_side(first.lower, first.upper, rows, means, exact)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # Halves: the ends of a float's range are further apart than a float can say.
+            at = (means / 2 - lower / 2) / (upper / 2 - lower / 2)
+        at = np.clip(np.where((rows > 0) & np.isfinite(at), at, 0.5), SAME, 1 - SAME)
+        return cls(rows, at, exact, lower, upper, ends[0], ends[1], first.origin, ())
+
+    @classmethod
+    def joined(cls, first: Stack, second: Stack) -> Stack:
+        """The windows of two, of numbers, over the same places."""
+        import numpy as np
+
+        rows, at, exact, low, high = (
+            np.concatenate([getattr(first, part), getattr(second, part)]) for part in ("rows", "at", "exact", "low", "high")
+        )
+        return cls(rows, at, exact, first.lower, first.upper, low, high, first.origin, ())
+
+    @property
+    def numbers(self) -> bool:
+        return self.lower.size > 0
+
+    @cached_property
+    def total(self) -> Array:
+        """Rows of each window, windows x 1."""
+        import numpy as np
+
+        return np.maximum(self.rows.sum(axis=1, keepdims=True), 1.0)
+
+    @cached_property
+    def shares(self) -> Array:
+        found: Array = self.rows / self.total
+        return found
+
+    @cached_property
+    def half(self) -> Array:
+        """Half the stretch of its place that the rows are taken to be spread over, evenly around their mean; next to 0 for
+        one value."""
+        import numpy as np
+
+        below, above = self.at.copy(), 1 - self.at
+        for room, ends, sign in ((below, self.low, 1), (above, self.high, -1)):
+            # Nothing lies beyond the smallest and the largest value.
+            place = np.clip(np.searchsorted(self.lower, ends, side="right") - 1, 0, len(self.lower) - 1)
+            inside = (ends - self.lower[place]) / np.maximum(self.widths[place], 1e-300)
+            window = np.arange(len(ends))
+            left = sign * (self.at[window, place] - np.clip(np.nan_to_num(inside, nan=(1 - sign) / 2), 0.0, 1.0))
+            room[window, place] = np.minimum(room[window, place], np.maximum(left, 0.0))
+        return np.where(self.exact, SAME / 4, np.maximum(np.minimum(below, above), SAME / 4))
+
+    @cached_property
+    def smooth(self) -> Flags:
+        """Where rows of differing values fill their place so evenly that a parabola through their mean is how they add up."""
+        import numpy as np
+
+        off = np.abs(self.at - 0.5)
+        return ~self.exact & (off < 1 / 6) & (self.half >= 0.5 - off)
+
+    @cached_property
+    def grain(self) -> Array:
+        """How far apart in each place two means may be and still be one value."""
+        import numpy as np
+
+        edge = np.maximum(np.abs(self.lower), np.abs(self.upper))
+        return np.clip(DIGITS * edge / np.maximum(self.widths, 1e-300), SAME, 1.0)
+
+    @cached_property
+    def widths(self) -> Array:
+        """Of the places; held where a float ends."""
+        import numpy as np
+
+        return np.minimum((self.upper / 2 - self.lower / 2) * 2, 1.7e308)
+
+    @cached_property
+    def values(self) -> Array:
+        """The mean of each place's rows, less origin."""
+        found: Array = self.lower + self.at * self.widths
+        return found
+
+    @cached_property
+    def distinct(self) -> Array:
+        """How many different values each window has; rows of a place that do not hold one value are taken for different ones."""
+        import numpy as np
+
+        filled = (self.rows > 0).astype(np.float64)
+        return (np.where(self.exact, filled, self.rows) if self.numbers else filled).sum(axis=1)
+
+    def ranked(self, rank: Array) -> Array:
+        """The values of the first window, less origin, that are number `rank` (1 is the smallest) in rising order."""
+        import numpy as np
+
+        upto = np.cumsum(self.rows[0])
+        place = np.minimum(np.searchsorted(upto, rank - 0.5), len(upto) - 1)
+        rows = np.maximum(self.rows[0][place], 1.0)
+        inside = np.clip((rank - 0.5 - (upto[place] - self.rows[0][place])) / rows, 0.0, 1.0)
+        half = np.where(self.exact[0][place], 0.0, self.half[0][place])
+        found: Array = self.values[0][place] + half * (2 * inside - 1) * self.widths[place]
+        return found
+
+    def part(self, windows: slice) -> Stack:
+        """Some of the windows."""
+        numbers = self.numbers
+        at, exact = (self.at[windows], self.exact[windows]) if numbers else (self.at, self.exact)
+        ends = self.low[windows], self.high[windows]
+        return Stack(self.rows[windows], at, exact, self.lower, self.upper, *ends, self.origin, self.places)
+
+    def pools(self, most: int, least: int) -> Stack:
+        """What was before each window, and before the one that comes next: its last `most` windows as one. The first is that of
+        window number `least`, counted from 0."""
+        import numpy as np
+
+        until = np.arange(least, len(self.rows) + 1)
+        since = np.maximum(until - most, 0)
+        rows = _between(self.rows, since, until)
+        low, high = (
+            np.array([reduce(ends[a:b]) if b > a else math.nan for a, b in zip(since, until, strict=True)])
+            for reduce, ends in ((np.min, self.low), (np.max, self.high))
+        )
+        if not self.numbers:
+            return Stack(rows, self.at, self.exact, self.lower, self.upper, low, high, self.origin, self.places)
+        filled = self.rows > 0
+        at = _between(self.rows * self.at, since, until) / np.maximum(rows, 1.0)
+        # How many windows have rows there, and how many differing ones: two counts in one number.
+        counts = _between(np.where(filled, np.where(self.exact, 1.0, 1001.0), 0.0), since, until)
+        lone, mixed = counts == 1, counts > 1000
+        one_value = np.where(filled, self.at, 0.0).max(axis=0) - np.where(filled, self.at, 1.0).min(axis=0) <= self.grain
+        exact = ~mixed & (lone | one_value)
+        at = np.clip(np.where(rows > 0, at, 0.5), SAME, 1 - SAME)
+        return Stack(rows, at, exact, self.lower, self.upper, low, high, self.origin, self.places)
+
+
+def _side_by_side(lower: Array, upper: Array, rows: Array, means: Array, exact: Flags) -> tuple[Array, Array, Array, Array, Flags]:
+    """Places that do not overlap. A value that has a place of its own may lie inside another place: that one is parted there,
+    and each window's rows in it go where their mean lies."""
+    import numpy as np
+
+    for outer in np.nonzero(upper[:-1] > lower[1:])[0][::-1]:
+        inner = outer + 1
+        if upper[outer] > upper[inner]:
+            later = means[:, outer] > lower[inner]
+            moved = np.where(later, rows[:, outer], 0.0)
+            lower, upper = np.insert(lower, inner + 1, upper[inner]), np.insert(upper, inner + 1, upper[outer])
+            rows, means = np.insert(rows, inner + 1, moved, axis=1), np.insert(means, inner + 1, means[:, outer], axis=1)
+            exact = np.insert(exact, inner + 1, exact[:, outer] | ~later, axis=1)
+            rows[:, outer] -= moved
+        upper[outer] = lower[inner]
+    return lower, upper, rows, means, exact
+
+
+def _between(amounts: Array, since: NDArray[np.int64], until: NDArray[np.int64]) -> Array:
+    """The sums over windows since..until, for each pair of them."""
+    import numpy as np
+
+    run = np.vstack([np.zeros((1, amounts.shape[1])), np.cumsum(amounts, axis=0)])
+    found: Array = run[until] - run[since]
+    return found
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is compared: the windows of `current`, each with its own of `reference` or all with its only one."""
+
+    current: Stack
+    reference: Stack
+
+    @classmethod
+    def of(cls, current: Masses, reference: Masses) -> Pair:
+        return cls(Stack.of([current]), Stack.of([reference]))
+
+    @property
+    def numbers(self) -> bool:
+        return self.reference.numbers
+
+    @property
+    def last(self) -> Pair:
+        """The newest comparison alone."""
+        return Pair(self.current.part(slice(-1, None)), self.reference.part(slice(-1, None)))
+
+    @cached_property
+    def chance(self) -> Array:
+        """1/n + 1/m of each comparison."""
+        found: Array = 1 / self.current.total[:, 0] + 1 / self.reference.total[:, 0]
+        return found
+
+    @cached_property
+    def after(self) -> Array:
+        """How far the current cumulative share is above the reference's, at the upper end of each place."""
+        import numpy as np
+
+        return np.cumsum(self.current.shares - self.reference.shares, axis=1)
+
+    @cached_property
+    def before(self) -> Array:
+        """The same at the lower end of each place."""
+        found: Array = self.after - self.current.shares + self.reference.shares
+        return found
+
+    def each(self) -> list[tuple[Stack, Stack]]:
+        """One comparison at a time, for what cannot be done for all at once."""
+        lone = len(self.reference.rows) == 1
+        every = range(len(self.current.rows))
+        return [
+            (self.current.part(slice(i, i + 1)), self.reference if lone else self.reference.part(slice(i, i + 1))) for i in every
+        ]
+
+    def spread(self, chosen: Flags) -> tuple[Array, Array, Array]:
+        """How the shares add up inside the chosen (window, place)s: six points of the place (0 to 1, rising), what the
+        current and what the reference has up to there; each 6 x as many as were chosen, straight between the points."""
+        import numpy as np
+
+        def of(amounts: NDArray[Any]) -> NDArray[Any]:
+            return np.broadcast_to(amounts, chosen.shape)[chosen]
+
+        now, once, half, other = of(self.current.at), of(self.reference.at), of(self.current.half), of(self.reference.half)
+        one_value = (np.abs(now - once) <= of(self.current.grain)) & of(self.current.exact & self.reference.exact)
+        once = np.where(one_value, now, once)
+        ends = now - half, now + half, once - other, once + other
+        points = np.sort(np.clip(np.stack([np.zeros_like(now), *ends, np.ones_like(now)]), 0.0, 1.0), axis=0)
+        up = of(self.current.shares) * np.clip((points - ends[0]) / (2 * half), 0.0, 1.0)
+        down = of(self.reference.shares) * np.clip((points - ends[2]) / (2 * other), 0.0, 1.0)
+        return points, up, down

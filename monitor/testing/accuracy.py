@@ -1,0 +1,184 @@
+"""Distances from profiles beside exact ones on all rows: measured as the product measures, and computed by the definition."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checks.histogram import Histogram
+from checks.masses import Masses, aligned
+from checks.question import Distribution, Population
+from checks.window import Window
+from monitor.measuring.measure import measure, reading
+from monitor.sources.base import Place
+from monitor.sources.files import Files
+from monitor.testing.shapes import Sides
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Values = NDArray[Any]
+BY_EVIDENTLY = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np, pandas as pd
+from evidently.legacy.calculations.stattests import get_stattest
+from evidently.legacy.core import ColumnType
+
+found = []
+for line in sys.stdin:
+    reference, current, kind, methods = json.loads(line)
+    if isinstance(reference, str):
+        reference, current = np.load(reference), np.load(current)
+    for method in methods:
+        sides = [pd.Series(side) for side in (reference, current)]
+        try:
+            value = float(get_stattest(*sides, kind, method)(*sides, ColumnType(kind), None).drift_score)
+        except Exception as fault:
+            value = f"{type(fault).__name__}: {fault}"
+        found.append(value)
+json.dump(found, sys.stdout)
+"""
+"""A process of its own: Evidently takes ten seconds to import, and has telemetry that must be off before."""
+DAY = Window(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC))
+
+
+def masses(sides: Sides, folder: Path) -> tuple[Masses, Masses]:
+    """Current and reference of a pair through Parquet, DuckDB and histograms, the current window on the reference's pinned grid."""
+    reference = histogram(sides.reference, folder, None)
+    current = histogram(sides.current, folder, reference)
+    before, now = aligned([reference, current])
+    return now, before
+
+
+def histogram(values: Values, folder: Path, pinned: Histogram | None) -> Histogram:
+    """A column of values as the product measures it, on the grid of an earlier window where there is one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    question, file = Distribution("x"), folder / "x.parquet"
+    pq.write_table(pa.table({"x": values}), file)
+    grids = {} if pinned is None else {question.key: pinned.grid}
+    source = Files()
+    with reading(source, Place(table=str(file)), DAY, timedelta(minutes=5)) as opened:
+        answer = measure(opened, {Population(): [question]}, grids).answers()[question.key]
+    if not isinstance(answer, Histogram):
+        raise TypeError(f"no distribution: {answer}")
+    return answer
+
+
+def exact(method: str, sides: Sides) -> float:
+    """Our own distance by its definition, on all rows."""
+    import numpy as np
+
+    current, reference = (
+        side - sides.reference[0] if side.dtype == np.int64 else side for side in (sides.current, sides.reference)
+    )
+    return OURS[method](current.astype(np.float64), reference.astype(np.float64))
+
+
+def by_evidently(asked: Iterable[tuple[Any, Any, str, list[str]]], folder: Path) -> list[dict[str, float | str]]:
+    """(reference, current, `num` or `cat`, methods) -> each method's value on all rows by Evidently's own functions; its
+    error as text."""
+    import numpy as np
+
+    lines, wanted = [], []
+    for number, (reference, current, kind, methods) in enumerate(asked):
+        sides = []
+        for name, values in (("reference", reference), ("current", current)):
+            file = folder / f"{number}-{name}.npy"
+            np.save(file, np.asarray(values))
+            sides.append(str(file))
+        lines.append(json.dumps([*sides, kind, methods]))
+        wanted.append(methods)
+    run = subprocess.run(  # noqa: S603 - a command of ours
+        [sys.executable, "-c", BY_EVIDENTLY],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "DO_NOT_TRACK": "1"},
+    )
+    values = iter(json.loads(run.stdout))
+    return [{method: next(values) for method in methods} for methods in wanted]
+
+
+def _kolmogorov_smirnov(current: Values, reference: Values) -> float:
+    from scipy.stats import ks_2samp
+
+    return float(ks_2samp(current, reference, method="asymp").statistic)
+
+
+def _wasserstein(current: Values, reference: Values) -> float:
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(current, reference) / max(reference.std(), 0.001))
+
+
+def _asinh_wasserstein(current: Values, reference: Values) -> float:
+    import numpy as np
+    from scipy.stats import wasserstein_distance
+
+    low, center, high = np.quantile(reference, [0.25, 0.5, 0.75], method="inverted_cdf")
+    scale = (high - low) / 1.349 or reference.std()
+    # The deviation of equal values is what their mean was rounded by.
+    scale = scale if scale > abs(center) * 1e-15 else max(abs(center), 1.0) * 1e-3
+    moved = wasserstein_distance(*(np.arcsinh((side - center) / scale) for side in (current, reference)))
+    return float(moved / (1 + moved))
+
+
+def _shares(current: Values, reference: Values) -> tuple[Values, Values]:
+    """Per value where the reference has few, and all that are new as one; else per tenth of the reference."""
+    import numpy as np
+
+    known = np.unique(reference)
+    if len(known) <= 20:
+        p, q = ([(side == v).mean() for v in known] for side in (current, reference))
+        return np.array([*p, 1 - sum(p)]), np.array([*q, 0.0])
+    edges = np.quantile(reference, np.arange(1, 10) / 10, method="inverted_cdf")
+    p, q = (np.bincount(np.searchsorted(edges, side), minlength=10) / len(side) for side in (current, reference))
+    return p, q
+
+
+def _psi_tenths(current: Values, reference: Values) -> float:
+    import numpy as np
+
+    p, q = (np.maximum(shares, 1e-4) for shares in _shares(current, reference))
+    return float(((p - q) * np.log(p / q)).sum())
+
+
+def _jensen_shannon(current: Values, reference: Values) -> float:
+    from scipy.spatial.distance import jensenshannon
+
+    return float(jensenshannon(*_shares(current, reference)))
+
+
+def _total_variation(current: Values, reference: Values) -> float:
+    import numpy as np
+
+    p, q = _shares(current, reference)
+    return float(np.abs(p - q).sum() / 2)
+
+
+def _hellinger_tenths(current: Values, reference: Values) -> float:
+    import numpy as np
+
+    p, q = _shares(current, reference)
+    return float(np.sqrt(max(1 - np.sqrt(np.abs(p * q)).sum(), 0.0)))
+
+
+OURS: dict[str, Callable[[Values, Values], float]] = {
+    "kolmogorov_smirnov": _kolmogorov_smirnov,
+    "wasserstein": _wasserstein,
+    "asinh_wasserstein": _asinh_wasserstein,
+    "psi_tenths": _psi_tenths,
+    "jensen_shannon": _jensen_shannon,
+    "total_variation": _total_variation,
+    "hellinger_tenths": _hellinger_tenths,
+}
