@@ -49,12 +49,17 @@ class Number:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows per value of a column: the most frequent, then `other`; `distinct` values in all (None: no longer known)."""
+    """Rows per value of a column: the most frequent, then `other`; `distinct` values in all (None: no longer known).
+
+    `error` is the share of the rows that a value may have and still be among the others instead of by itself; where it is not
+    zero, `distinct` is an estimate.
+    """
 
     counts: Mapping[str, int]
     other: int = 0
     distinct: int | None = None
     missing: int = 0
+    error: float = 0.0
 
     @property
     def total(self) -> int:
@@ -66,7 +71,8 @@ class Counts:
         for value, n in other.counts.items():
             added[value] = added.get(value, 0) + n
         complete = not self.other and not other.other
-        return Counts(added, self.other + other.other, len(added) if complete else None, self.missing + other.missing)
+        distinct = len(added) if complete else None
+        return Counts(added, self.other + other.other, distinct, self.missing + other.missing, max(self.error, other.error))
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def _pack(answer: Answer) -> Any:
     if isinstance(answer, Histogram):
         return pack(answer)
     if isinstance(answer, Counts):
-        return {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing}
+        return {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing, "e": answer.error}
     return None
 
 
@@ -167,7 +173,7 @@ def _unpack(packed: Any) -> Answer:
         return Number(float(value) if isinstance(value, str) else value, how)
     if "h" in packed:
         return unpack(packed)
-    return Counts(packed["c"], packed["o"], packed["d"], packed["m"])
+    return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"])
 
 
 __all__ = ["Answer", "Answers", "Broken", "Counts", "Grid", "Histogram", "Number", "Profile", "Rows", "merge"]

@@ -35,7 +35,7 @@ SECTIONS = {
 NOT_YET = {
     "config": ("summary", "maintenance", "heartbeat"),
     "dataset": ("late", "sensitivity", "budget", "rows"),
-    "source": ("rate", "memory"),
+    "source": ("rate",),
     "route": ("digest", "escalate", "repeat"),
 }
 """Keys of the design that this version knows of and does not act on: it says so instead of refusing or pretending."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SEGMENT = "datavigil_segment"
 """The column that holds a row's segment where a population is asked per value of a column."""
+AT_ONCE = 100
+"""Questions of one statement, for all engines."""
 MOST_KEPT = 200
 KEPT: dict[tuple[Hashable, ...], str] = {}
 """Composed SQL, the least recently used first."""
@@ -108,6 +110,14 @@ def each(source: Source, questions: Sequence[Q], ask: Callable[[Sequence[Q]], Fo
             raise SourceError(f"the measuring was ended because it took too long: {source.said(error)}") from None
     half = len(questions) // 2
     return each(source, questions[:half], ask).add(each(source, questions[half:], ask))
+
+
+def each_batch(source: Source, questions: Sequence[Q], ask: Callable[[Sequence[Q]], Found], most: int = AT_ONCE) -> Found:
+    """The same, so many questions at a time: engines have limits to what a statement may hold, and a batch bounds memory."""
+    found = Found()
+    for start in range(0, len(questions), most):
+        found.add(each(source, questions[start : start + most], ask))
+    return found
 
 
 def need(table: ir.Table, column: str) -> Any:

@@ -26,6 +26,8 @@ HIGHEST = 1.7976931348623157e308
 HUGE = 1e290
 """Above it a value is summed in units of 2**64, so that no sum of 1e18 of them overflows."""
 UNIT = 2.0**64
+ROOM = 2**62
+"""How far apart two integers may lie for their difference to be one."""
 
 
 def pinned(history: Sequence[Profile]) -> dict[str, Grid]:
@@ -46,9 +48,15 @@ def apart(column: Any, grid: Grid) -> Any:
     """An Ibis column of numbers less the grid's centre, as floats; exact for neighbouring integers of any size."""
     import ibis
 
-    if isinstance(grid.center, int) and column.type().is_integer():
-        return (column.cast("decimal(20, 0)") - ibis.literal(grid.center).cast("decimal(20, 0)")).cast("float64")
     x = column.cast("float64")
+    if isinstance(grid.center, int) and column.type().is_unsigned_integer():
+        # The engines' difference of two unsigned numbers must not be negative.
+        return (column.cast("decimal(20, 0)") - ibis.literal(grid.center).cast("decimal(20, 0)")).cast("float64")
+    if isinstance(grid.center, int) and column.type().is_integer():
+        whole = column.cast("int64")
+        low, high = max(grid.center - ROOM, -(2**63) + 1), min(grid.center + ROOM, 2**63 - 1)
+        near = (whole >= low) & (whole <= high)
+        return ibis.ifelse(near, (whole - grid.center).cast("float64"), x - exactly(grid.center))
     return x - exactly(grid.center) if grid.center else x
 
 

@@ -12,7 +12,7 @@ from checks.profile import Broken
 from checks.question import Distribution
 from monitor.measuring import fitting
 from monitor.measuring import grid as grids
-from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring.asking import SEGMENT, Found, Rowset, each_batch, need
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,7 +29,7 @@ def made(rowset: Rowset, asked: Sequence[Distribution], rows: int) -> tuple[dict
         found.update(_sampled(rowset, some, rows))
         return Found()
 
-    broken = each(rowset.source, asked, ask).broken
+    broken = each_batch(rowset.source, asked, ask).broken
     return found, broken
 
 

@@ -21,8 +21,8 @@ from checks.question import (
     Watermark,
 )
 from checks.window import Window
-from monitor.measuring import counting, histograms, sampling
-from monitor.measuring.asking import SEGMENT, Found, Rowset, each, need
+from monitor.measuring import counting, histograms, sampling, values
+from monitor.measuring.asking import AT_ONCE, SEGMENT, Found, Rowset, each, each_batch, need
 from monitor.measuring.grid import pinned
 from monitor.measuring.sampling import apply_where
 from monitor.sources.base import Place, Source
@@ -84,7 +84,7 @@ def measure(
         on, gridless = _grids(rowset, asked, grids, int(rows))
         parts: dict[tuple[str, str], Part] = {("", ""): {"rows": Number(int(rows), "add")}}
         for population, questions in asked.items():
-            asking = _Asking(reading, population, _unique(questions), on, gridless, reference)
+            asking = _Asking(reading, population, _unique(questions), on, gridless, reference, int(rows))
             for segment, answers in _population(asking, rowset).items():
                 parts.setdefault((population.where or "", segment), {}).update(answers)
     return Profile(reading.schema, int(rows), parts)
@@ -103,7 +103,8 @@ def _grids(
 
 @dataclass(frozen=True)
 class _Asking:
-    """What is asked of one population. `gridless` are the distributions, by key, that no grid could be made for."""
+    """What is asked of one population, in a window of so many `rows`. `gridless` are the distributions, by key, that no grid
+    could be made for."""
 
     reading: Reading
     population: Population
@@ -111,6 +112,7 @@ class _Asking:
     grids: Mapping[str, Grid]
     gridless: Mapping[str, Broken]
     reference: Sequence[Window]
+    rows: int
 
     def of(self, kind: type[T]) -> list[T]:
         return _of(kind, self.questions)
@@ -156,7 +158,7 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
     import ibis
 
     column = need(table, by)
-    text = counting.as_text(column, column.type()).substr(0, counting.LONGEST)
+    text = values.as_text(column, column.type()).substr(0, values.LONGEST)
     named = table.mutate(**{SEGMENT: text.fill_null(MISSING)})
     sizes = named.group_by(SEGMENT).aggregate(n=named.count())
     ranked = whole.rows(sizes.order_by(ibis.desc("n"), SEGMENT).limit(MOST_SEGMENTS + 1))
@@ -170,10 +172,10 @@ def _asked(asking: _Asking, rowset: Rowset) -> Found:
     """Everything that is asked of all segments at once."""
     source, found = rowset.source, Found()
     sound = [q for q in asking.of(Distribution) if q.key in asking.grids]
-    found.add(each(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
-    found.add(each(source, asking.of(Categories), lambda some: counting.categories(rowset, some)))
-    left = [q for q in asking.of(Scalar) if not _within(q, found)]
-    found.add(each(source, [ROWS, *left], lambda some: counting.scalars(rowset, some)))
+    found.add(each_batch(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
+    found.add(each_batch(source, asking.of(Categories), lambda some: values.categories(rowset, some, asking.rows), AT_ONCE // 4))
+    left = [ROWS, *(q for q in asking.of(Scalar) if not _within(q, found))]
+    found.add(each_batch(source, left, lambda some: counting.scalars(rowset, some)))
     for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
     found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field
 
 from checks.window import Window
 from monitor.sources.base import Place, Record, Source, SourceDown, SourceError
@@ -18,9 +25,18 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.sql import SQLBackend
 
-MOST_CELLS = 60_000_000
-"""Rows times columns of a window that are copied into memory once, so that no question reads the file again."""
+CHEAP_CELLS, MOST_CELLS = 2_000_000, 60_000_000
+"""Rows times columns up to which a window is copied once, so that no question reads it again: where reading again is cheap (a
+table, Parquet), and where it is dear (a query is run again, CSV and JSON are parsed again)."""
+SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)\s*", re.IGNORECASE)
 PAUSE = 0.1
+
+
+def _size(text: str) -> str:
+    """Raises ValueError with the form that is wanted."""
+    if not SIZE.fullmatch(text):
+        raise ValueError(f"{text!r} is no size; write a number and KB, MB or GB, such as 512MB or 2GB")
+    return text.strip()
 
 
 class DuckDB(Source):
@@ -30,10 +46,29 @@ class DuckDB(Source):
 
     schemes: ClassVar[tuple[str, ...]] = ("duckdb",)
 
+    memory: Annotated[str, AfterValidator(_size)] = Field(
+        "1GB", description="what the embedded DuckDB may hold of a window at once, such as 512MB; more is put into spill"
+    )
+    spill: Path | None = Field(
+        None, description="the folder for what does not fit into memory; default: the system's for such files"
+    )
+
     @contextmanager
     def connect(self, timeout: timedelta) -> Iterator[SQLBackend]:
-        with _opened(self._file(), timeout) as connection:
+        with _opened(self._file(), timeout, self._settings()) as connection:
             yield connection
+
+    def rooted(self, folder: Path) -> Self:
+        rooted = super().rooted(folder)
+        return rooted.model_copy(update={"spill": folder / self.spill}) if self.spill else rooted
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "memory_limit": self.memory,
+            "temp_directory": str(_own_folder(self.spill or Path(tempfile.gettempdir()))),
+            # Nobody asks for the order of rows, and keeping it takes memory.
+            "preserve_insertion_order": False,
+        }
 
     def _file(self) -> str | None:
         return str(database_file(self.url.get_secret_value()))
@@ -41,12 +76,16 @@ class DuckDB(Source):
     def window(self, connection: SQLBackend, place: Place, window: Window) -> ir.Table:
         table = super().window(connection, place, window)
         with self.speaking(place):
-            return self.kept(connection, table)
+            return self.kept(connection, table, self.is_dear(place))
 
-    def kept(self, connection: SQLBackend, table: ir.Table) -> ir.Table:
-        """The same rows in a temporary table of our own, if they are not too many."""
+    def is_dear(self, place: Place) -> bool:
+        """Reading the place again would cost much more than reading a copy."""
+        return place.query is not None
+
+    def kept(self, connection: SQLBackend, table: ir.Table, dear: bool) -> ir.Table:
+        """The same rows in a temporary table of our own, if that is worth it."""
         [[rows]] = self.rows(connection, table.aggregate(rows=table.count()))
-        if rows * len(table.columns) > MOST_CELLS:
+        if rows * len(table.columns) > (MOST_CELLS if dear else CHEAP_CELLS):
             return table
         name = self._unused(connection)
         connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS {connection.compile(table)}')
@@ -82,31 +121,50 @@ class DuckDB(Source):
 
 
 @contextmanager
-def _opened(file: str | None, timeout: timedelta) -> Iterator[SQLBackend]:
+def _opened(file: str | None, timeout: timedelta, settings: dict[str, Any]) -> Iterator[SQLBackend]:
     """An Ibis connection to a file, read-only, or (no file) to an empty database in memory."""
+    import duckdb
     import ibis
 
-    raw = _patiently(file, timeout) if file else _in_memory()
+    raw = _patiently(file, timeout, settings) if file else duckdb.connect(config=settings)
     try:
+        # Each column of a window is a scan of its own, which would read the files' footers again.
+        raw.execute("SET parquet_metadata_cache = true")
         yield ibis.duckdb.from_connection(raw)
     finally:
         raw.close()
 
 
-def _in_memory() -> Any:
-    import duckdb
+def _own_folder(spill: Path) -> Path:
+    """Where this process may put what does not fit into memory: two that shared a folder would overwrite each other's files.
 
-    # Without a word about it, what does not fit in memory is spilled into the working directory.
-    return duckdb.connect(config={"temp_directory": tempfile.gettempdir()})
+    DuckDB makes it when it is needed and removes it at the end; those of processes that were killed are removed here.
+    """
+    mark = f"datavigil-{socket.gethostname()}-"
+    for left in spill.glob(f"{mark}*"):
+        process = left.name.removeprefix(mark)
+        if process.isdigit() and not _lives(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+    return spill / f"{mark}{os.getpid()}"
 
 
-def _patiently(file: str, timeout: timedelta) -> Any:
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _patiently(file: str, timeout: timedelta, settings: dict[str, Any]) -> Any:
     import duckdb
 
     deadline = time.monotonic() + timeout.total_seconds()
     while True:
         try:
-            return duckdb.connect(file, read_only=True)
+            return duckdb.connect(file, read_only=True, config=settings)
         except duckdb.Error as error:
             if "lock" not in str(error).lower():
                 raise SourceDown(f"{file} cannot be opened as a DuckDB database: {str(error).splitlines()[0]}") from None

@@ -38,7 +38,10 @@ class Files(DuckDB):
             return super().window(connection, place, window)
         files = paths.of_window(place.table, window, place.timezone)
         with self.speaking(place):
-            return self.kept(connection, self._read(connection, files))
+            return self.kept(connection, self._read(connection, files), self.is_dear(place))
+
+    def is_dear(self, place: Place) -> bool:
+        return place.table is None or not layout.is_parquet(place.table)
 
     def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
         if place.table is None or place.time_column is None or not paths.has_fields(place.table):

@@ -100,6 +100,11 @@ def _holds(file: str, column: str, kind: str, layouts: Mapping[str, Columns], ru
     return bool(values)
 
 
+def is_parquet(path: str) -> bool:
+    """A path or glob, by its ending."""
+    return Path(path).suffix.lower() in {".parquet", ".pq"}
+
+
 def _reader(file: str) -> str:
     suffixes = [s.lower() for s in Path(file).suffixes]
     last = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else (suffixes or [""])[-1]
