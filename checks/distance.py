@@ -11,17 +11,16 @@ import inspect
 import pkgutil
 import re
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import checks
 from checks.masses import Masses
-from checks.stack import Pair
+from checks.pair import Pair
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
 
 
 class Distance:
@@ -56,13 +55,23 @@ class Distance:
         """About what it is on average where nothing but chance tells the two apart, at these row counts."""
         raise NotImplementedError
 
+    def between(self, pair: Pair) -> Array:
+        """The distances; that of values near the end of a float's range is held where a float ends."""
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            return self.many(pair)
+
     def __call__(self, current: Masses, reference: Masses) -> float:
         """The distance of two aligned masses."""
-        return float(self.many(Pair.of(current, reference))[0])
+        return float(self.between(Pair.of(current, reference))[0])
 
     def floor(self, current: Masses, reference: Masses) -> float:
         """The noise of two aligned masses."""
-        return float(self.noise(Pair.of(current, reference))[0])
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            return float(self.noise(Pair.of(current, reference))[0])
 
 
 class PValue(Distance):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checks.distance import Distance
+from checks.pair import Pair
 from checks.pieces import Pieces
-from checks.stack import Pair, Stack
+from checks.stack import Stack
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
 FEW = 20
 """A numeric column whose reference has at most this many different values is compared value by value."""
 
@@ -222,7 +222,8 @@ def _below(side: Stack, edges: Array) -> Array:
     upto = np.concatenate([[0.0], np.cumsum(side.rows[0])])
     place = np.maximum(np.searchsorted(side.lower, edges - side.origin, side="right") - 1, 0)
     at, half, rows = side.at[0][place], side.half[0][place], side.rows[0][place]
-    inside = ((edges - side.origin) - side.lower[place]) / np.maximum(side.widths[place], 1e-300)
+    with np.errstate(over="ignore"):
+        inside = np.clip(((edges - side.origin) - side.lower[place]) / np.maximum(side.widths[place], 1e-300), -9.0, 9.0)
     even = np.clip((inside - at + half) / (2 * half), 0.0, 1.0)
     # What a mean off the middle says of the rest: the likeliest way there, as long as it only rises.
     part = np.clip(inside, 0.0, 1.0)

@@ -6,13 +6,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from checks.distance import Distance
-from checks.stack import Pair, Stack
+from checks.pair import Pair
+from checks.stack import Stack
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
 LARGEST = 1e300
 CROWDED = 0.01
 """Shares of a side in one place from which on it is looked at closely how its rows lie in it."""
@@ -30,7 +31,8 @@ class KolmogorovSmirnov(Distance):
         import numpy as np
 
         now, before = peaks(pair)
-        return np.minimum(np.abs(now - before), 1.0)
+        found: Array = np.minimum(np.abs(now - before), 1.0)
+        return found
 
     def noise(self, pair: Pair) -> Array:
         import numpy as np
@@ -67,34 +69,33 @@ class Wasserstein(Distance):
 
 
 class AsinhWasserstein(Distance):
-    """How far a row has to be moved on average on the reference's own asinh scale, as w / (1 + w): 0 to 1, 0.5 where it is
-    one unit.
+    """How far a row has to be moved on average on the reference's own asinh scale, w, as 1 - exp(-w): 0 to 1, 0.63 where it is one
+    unit.
 
-    The scale is asinh((x - median) / (interquartile range / 1.349)): about standard deviations near the centre, logarithmic
-    in the tails, so that one row in a hundred that is a thousandfold is seen, and does not drown all else. Source:
-    Vaserstein (1969) for the distance, Johnson (1949) for the scale. Noise: the half-normal mean of every step's gap.
+    The scale is asinh((x - median) / (interquartile range / 1.349)): about standard deviations near the centre, logarithmic in
+    the tails, so that one row in a hundred that is a hundredfold is seen, and does not drown all else. Source: Vaserstein
+    (1969) for the distance, Johnson (1949) for the scale. Noise: the half-normal mean of every step's gap.
     """
 
     categories = False
 
     def many(self, pair: Pair) -> Array:
-        moved = work(pair, *(_asinh(ends, *_scale(pair.reference)) for ends in (pair.current.lower, pair.current.upper)))
-        found: Array = moved / (1 + moved)
-        return found
+        scale = _scale(pair.reference)
+        moved = work(pair, _asinh(pair.current.lower, *scale), _asinh(pair.current.upper, *scale))
+        return _bounded(moved)
 
     def noise(self, pair: Pair) -> Array:
         import numpy as np
 
         moved = steps(pair.reference, _asinh(pair.reference.values, *_scale(pair.reference))) * np.sqrt(pair.chance)
-        found: Array = moved / (1 + moved)
-        return found
+        return _bounded(moved)
 
 
 def peaks(pair: Pair) -> tuple[Array, Array]:
     """The cumulative shares of current and reference where they are furthest apart, of each comparison."""
     import numpy as np
 
-    p, q, each = pair.current.shares, pair.reference.shares, np.arange(len(pair.current.rows))
+    each, p = np.arange(len(pair.current.rows)), pair.current.shares
     place = np.abs(pair.after).argmax(axis=1)
     upto = np.cumsum(p, axis=1)
     now, gap = upto[each, place], pair.after[each, place]
@@ -126,8 +127,8 @@ def _may_top(pair: Pair, largest: Array) -> NDArray[np.bool_]:
 
 
 def _at(pair: Pair, chosen: Any) -> tuple[Array, ...]:
-    """Of the chosen places: the gap before and after; then of current and of reference: shares, where their mean lies, whether they are
-    smooth, rows in all."""
+    """Of the chosen places: the gap before and after; then of current and of reference: shares, where their mean lies,
+    whether they are smooth, rows in all."""
     import numpy as np
 
     sides = zip(*((s.shares, s.at, s.smooth, s.total) for s in (pair.current, pair.reference)), strict=True)
@@ -176,13 +177,14 @@ def _crossed(pair: Pair, chosen: Any, signed: Array) -> Array:
     """The area of places in which one side overtakes the other: at the one value there, or about where a straight line would."""
     import numpy as np
 
-    before, after, p, q, at, once, *_ = _at(pair, chosen)
-    before, after = np.abs(before), np.abs(after)
-    shape = pair.before.shape
-    single = np.broadcast_to(pair.current.exact & pair.reference.exact, shape)[chosen]
-    at = np.where(p > 0, at, once)
+    shape, now, once = pair.before.shape, pair.current, pair.reference
+    before, after = np.abs(pair.before[chosen]), np.abs(pair.after[chosen])
+    single, at = (
+        np.broadcast_to(part, shape)[chosen] for part in (now.exact & once.exact, np.where(now.rows > 0, now.at, once.at))
+    )
     straight = np.maximum((before**2 + after**2) / (2 * (before + after)), signed)
-    return np.where(single, before * at + after * (1 - at), straight)
+    found: Array = np.where(single, before * at + after * (1 - at), straight)
+    return found
 
 
 def areas(points: Array, heights: Array, square: bool = False) -> Array:
@@ -191,10 +193,14 @@ def areas(points: Array, heights: Array, square: bool = False) -> Array:
 
     a, b = np.abs(heights[:-1]), np.abs(heights[1:])
     if square:
-        return (np.diff(points, axis=0) * (heights[:-1] ** 2 + heights[:-1] * heights[1:] + heights[1:] ** 2) / 3).sum(axis=0)
+        squares: Array = (np.diff(points, axis=0) * (heights[:-1] ** 2 + heights[:-1] * heights[1:] + heights[1:] ** 2) / 3).sum(
+            axis=0
+        )
+        return squares
     across = heights[:-1] * heights[1:] < 0
     mean = np.where(across, (a * a + b * b) / np.maximum(2 * (a + b), 1e-300), (a + b) / 2)
-    return (np.diff(points, axis=0) * mean).sum(axis=0)
+    found: Array = (np.diff(points, axis=0) * mean).sum(axis=0)
+    return found
 
 
 def steps(reference: Stack, values: Array) -> Array:
@@ -219,6 +225,13 @@ def deviations(stack: Stack, size: float) -> Array:
     found: Array = np.sqrt(
         (shares * (np.square(np.where(shares > 0, values - middle, 0.0)) + np.square(inner * (shares > 0)) / 3)).sum(axis=1)
     )
+    return found
+
+
+def _bounded(moved: Array) -> Array:
+    import numpy as np
+
+    found: Array = -np.expm1(-moved)
     return found
 
 
@@ -249,8 +262,10 @@ def _scale(reference: Stack) -> tuple[float, float]:
 
     newest = reference.part(slice(-1, None))
     low, center, high = (float(v) for v in newest.ranked(np.ceil(newest.total[0] * np.array([0.25, 0.5, 0.75]))))
+    if 1e-300 < high / 1.349 - low / 1.349 < LARGEST:
+        return center, high / 1.349 - low / 1.349
     size = max(abs(low), abs(high), abs(center)) or 1.0
-    for scale in (high / 1.349 - low / 1.349, float(deviations(newest, size)[0]) * size):
-        if 1e-300 < scale < LARGEST:
-            return center, scale
+    scale = float(deviations(newest, size)[0]) * size
+    if 1e-300 < scale < LARGEST:
+        return center, scale
     return center, max(abs(center + reference.origin), 1.0) * 1e-3

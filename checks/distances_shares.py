@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checks.distance import Distance
-from checks.stack import Pair, Stack
+from checks.pair import Pair
+from checks.stack import Stack
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
 BINS = 10
 """Parts of the reference: tenths, as usual for PSI (Siddiqi 2006)."""
 FEW = 20
@@ -78,7 +78,8 @@ class JensenShannon(_OfShares):
         middle = (p + q) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             divergence = np.where(p > 0, p * np.log(p / middle), 0.0) + np.where(q > 0, q * np.log(q / middle), 0.0)
-        return np.sqrt(np.maximum(divergence.sum(axis=-1) / 2, 0.0))
+        found: Array = np.sqrt(np.maximum(divergence.sum(axis=-1) / 2, 0.0))
+        return found
 
     def by_chance(self, q: Array, chance: Array) -> Array:
         import numpy as np
@@ -95,7 +96,8 @@ class HellingerTenths(_OfShares):
     def apart(self, p: Array, q: Array) -> Array:
         import numpy as np
 
-        return np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2)
+        found: Array = np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1) / 2)
+        return found
 
     by_chance = JensenShannon.by_chance
 
@@ -110,18 +112,21 @@ class TotalVariation(_OfShares):
     def apart(self, p: Array, q: Array) -> Array:
         import numpy as np
 
-        return np.minimum(np.abs(p - q).sum(axis=-1) / 2, 1.0)
+        found: Array = np.minimum(np.abs(p - q).sum(axis=-1) / 2, 1.0)
+        return found
 
     def by_chance(self, q: Array, chance: Array) -> Array:
         import numpy as np
 
-        return np.minimum(np.sqrt(chance / (2 * np.pi)) * np.sqrt(q * (1 - q)).sum(axis=-1), 1.0)
+        found: Array = np.minimum(np.sqrt(chance / (2 * np.pi)) * np.sqrt(q * (1 - q)).sum(axis=-1), 1.0)
+        return found
 
 
 def _free(q: Array) -> Array:
     import numpy as np
 
-    return np.maximum((q > 0).sum(axis=-1) - 1.0, 0.0)
+    found: Array = np.maximum((q > 0).sum(axis=-1) - 1.0, 0.0)
+    return found
 
 
 def binned(pair: Pair) -> Iterator[tuple[Array, Array]]:

@@ -14,15 +14,19 @@ from checks import learned
 from checks.base import CannotJudge, Check, NothingToJudge, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.masses import aligned, pooled
+from checks.pair import Pair
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, ColumnKind, Distribution, Question, Sample, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
-from checks.stack import Pair, Stack
+from checks.stack import Stack
 from checks.wording import amount, quoted
 
 if TYPE_CHECKING:
     from checks.distance import Distance
+    from checks.masses import Masses
 AUTO = {"number": "asinh_wasserstein", "category": "jensen_shannon"}
+COARSE, COARSER = 1 / 2000, 1 / 100
+"""The share of all rows below which places are put together, for the distances of the history; and that for costly methods."""
 LEAST_SURPRISE = 3.0
 """Powers of ten by which a p-value must be lower than usual to be told, where nobody gave a bound."""
 
@@ -65,8 +69,8 @@ class Drift(Check):
         method = methods().get(self.method)
         if method and method.p_value and self.at_most is not None and self.at_least is None:
             raise ValueError(
-                f"{self.method} is a p-value, low where the values drifted: give at_least (Evidently's own is {method.threshold:g}); "
-                "at_most alone would fail the windows that did not drift"
+                f"{self.method} is a p-value, low where the values drifted: give at_least "
+                f"(Evidently's own is {method.threshold:g}); at_most alone would fail the windows that did not drift"
             )
         return self
 
@@ -110,9 +114,10 @@ class Drift(Check):
     def _past(self, view: View) -> list[tuple[Any, Histogram | Counts]]:
         """The windows that have this distribution with values enough, and the distribution, oldest first."""
         found = []
+        take = histogram if self._kind(view.schema) == "number" else counts
         for past in view.history[-(learned.LONGEST + self.pool) :]:
             try:
-                answer = self._of(past.answers, view.schema)
+                answer = take(past.answers, self.column)
             except CannotJudge:
                 continue
             if _rows(answer) >= self.rows_least:
@@ -135,28 +140,34 @@ class Drift(Check):
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else []
         masses = aligned([*first, *(answer for _, answer in past), current])
-        stack = Stack.of(masses)
-        if first:
-            pair, pool, compared = Pair(stack.part(slice(1, None)), stack.part(slice(1))), masses[0], "the reference"
-        else:
-            earlier = stack.part(slice(-1))
-            pair = Pair(stack.part(slice(self.pool_least, None)), earlier.pools(self.pool, self.pool_least))
-            pool, compared = pooled(masses[-1 - self.pool : -1]), f"the last {min(len(past), self.pool)} windows"
+        pool = masses[0] if first else pooled(masses[-1 - self.pool : -1])
+        compared = "the reference" if first else f"the last {min(len(past), self.pool)} windows"
         shown = "" if self.column in view.masked else _moved(moved(masses[-1], pool), masses[-1].sums is None)
         said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{shown}"
-        return self._judged(view, method, pair, [p for p, _ in past], said)
-
-    def _judged(self, view: View, method: Distance, pair: Pair, past: Sequence[Any], said: str) -> Result:
-        """The verdict on the last comparison of the pair; the others are those of the latest of `past`."""
-        pair = pair.last if method.costly and self.bounded else pair
-        *before, value = (float(v) for v in method.many(pair))
+        value = method(masses[-1], pool)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
-        compared = past[len(past) - len(before) :]
-        points = [learned.Point(p.window, v, p.rows) for p, v in zip(compared, before, strict=True)]
+        points = [] if method.costly and self.bounded else self._points(method, masses[:-1], bool(first), [p for p, _ in past])
         if method.p_value and not self.bounded:
             return self._by_surprise(view, value, points, said)
-        return self.verdict(view, value, points, extra=said, least=float(method.noise(pair.last)[0]))
+        return self.verdict(view, value, points, extra=said, least=method.floor(masses[-1], pool))
+
+    def _points(self, method: Distance, masses: Sequence[Masses], fixed: bool, past: Sequence[Any]) -> list[learned.Point]:
+        """The distance of earlier windows from the reference, which is then the first of the masses, or from the windows
+        before them."""
+        stack = Stack.of(masses)
+        stack = stack.coarse(COARSER if method.costly else COARSE) if stack.numbers else stack
+        if fixed:
+            pair = Pair(stack.part(slice(1, None)), stack.part(slice(1)))
+        else:
+            pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
+            past = past[self.pool_least :]
+        if not past:
+            return []
+        if method.costly:
+            pair, past = pair.newest(learned.SETTLED), past[-learned.SETTLED :]
+        values = method.between(pair).tolist()
+        return [learned.Point(p.window, value, p.rows) for p, value in zip(past, values, strict=True)]
 
     def _by_surprise(self, view: View, value: float, past: Sequence[learned.Point], said: str) -> Result:
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""

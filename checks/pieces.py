@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from checks.stack import SAME, Pair
+from checks.pair import Pair
+from checks.stack import SAME
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
     Flags = NDArray[np.bool_]
 
 
@@ -39,7 +40,7 @@ class Pieces:
         now, once = pair.current, pair.reference
         shape = now.rows.shape
         c, r, c_at, r_at, c_exact, r_exact = (
-            np.broadcast_to(a, shape) for a in (now.rows, once.rows, now.at, once.at, now.exact, once.exact)
+            _wide(a, shape) for a in (now.rows, once.rows, now.at, once.at, now.exact, once.exact)
         )
         both = (c > 0) & (r > 0)
         apart = both & c_exact & r_exact & (np.abs(c_at - r_at) > now.grain)
@@ -100,10 +101,17 @@ def _below(x: Array, at: Array, half: Array) -> Array:
     """The share of rows spread over at +- half that lies below x."""
     import numpy as np
 
-    return np.clip((x - at + half) / (2 * np.maximum(half, SAME / 4)), 0.0, 1.0)
+    found: Array = np.clip((x - at + half) / (2 * np.maximum(half, SAME / 4)), 0.0, 1.0)
+    return found
 
 
-def _in_line(parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _wide(part: Array, shape: tuple[int, ...]) -> Array:
+    import numpy as np
+
+    return np.broadcast_to(part, shape)
+
+
+def _in_line(parts: list[Array]) -> Array:
     """Three arrays comparisons x places as one of comparisons x pieces."""
     import numpy as np
 

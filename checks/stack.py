@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[Any]
     Flags = NDArray[np.bool_]
 SAME = 1e-9
 """Parts of a place that two means may lie apart and still be one value: a sum is rounded once per row."""
@@ -83,7 +83,8 @@ class Stack:
         """Rows of each window, windows x 1."""
         import numpy as np
 
-        return np.maximum(self.rows.sum(axis=1, keepdims=True), 1.0)
+        found: Array = np.maximum(self.rows.sum(axis=1, keepdims=True), 1.0)
+        return found
 
     @cached_property
     def shares(self) -> Array:
@@ -120,7 +121,8 @@ class Stack:
         import numpy as np
 
         edge = np.maximum(np.abs(self.lower), np.abs(self.upper))
-        return np.clip(DIGITS * edge / np.maximum(self.widths, 1e-300), SAME, 1.0)
+        with np.errstate(over="ignore"):
+            return np.clip(DIGITS * edge / np.maximum(self.widths, 1e-300), SAME, 1.0)
 
     @cached_property
     def widths(self) -> Array:
@@ -141,7 +143,8 @@ class Stack:
         import numpy as np
 
         filled = (self.rows > 0).astype(np.float64)
-        return (np.where(self.exact, filled, self.rows) if self.numbers else filled).sum(axis=1)
+        found: Array = (np.where(self.exact, filled, self.rows) if self.numbers else filled).sum(axis=1)
+        return found
 
     def ranked(self, rank: Array) -> Array:
         """The values of the first window, less origin, that are number `rank` (1 is the smallest) in rising order."""
@@ -162,6 +165,27 @@ class Stack:
         ends = self.low[windows], self.high[windows]
         return Stack(self.rows[windows], at, exact, self.lower, self.upper, *ends, self.origin, self.places)
 
+    def coarse(self, least: float) -> Stack:
+        """The same windows over fewer places: neighbours are put together until each has that share of all rows. For numbers
+        only; for a history, of which not the last digit matters."""
+        import numpy as np
+
+        upto = np.cumsum(self.rows.sum(axis=0))
+        steps = np.floor(upto / max(upto[-1] * least, 1.0))
+        start = np.flatnonzero(np.diff(steps, prepend=-1.0))
+        if len(start) > len(upto) / 2:
+            return self
+        end = np.append(start[1:], len(upto)) - 1
+        rows = np.add.reduceat(self.rows, start, axis=1)
+        lower, upper = self.lower[start], self.upper[end]
+        sums = np.add.reduceat(self.rows * (self.values / 4 - np.repeat(lower, end - start + 1) / 4), start, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = sums / rows / (upper / 4 - lower / 4)
+        at = np.clip(np.where((rows > 0) & np.isfinite(at), at, 0.5), SAME, 1 - SAME)
+        filled = np.add.reduceat((self.rows > 0).astype(np.int64), start, axis=1)
+        mixed = np.add.reduceat(((self.rows > 0) & ~self.exact).astype(np.int64), start, axis=1)
+        return Stack(rows, at, (filled <= 1) & (mixed == 0), lower, upper, self.low, self.high, self.origin, ())
+
     def pools(self, most: int, least: int) -> Stack:
         """What was before each window, and before the one that comes next: its last `most` windows as one. The first is that of
         window number `least`, counted from 0."""
@@ -170,10 +194,7 @@ class Stack:
         until = np.arange(least, len(self.rows) + 1)
         since = np.maximum(until - most, 0)
         rows = _between(self.rows, since, until)
-        low, high = (
-            np.array([reduce(ends[a:b]) if b > a else math.nan for a, b in zip(since, until, strict=True)])
-            for reduce, ends in ((np.min, self.low), (np.max, self.high))
-        )
+        low, high = -_highest(-self.low, most, least), _highest(self.high, most, least)
         if not self.numbers:
             return Stack(rows, self.at, self.exact, self.lower, self.upper, low, high, self.origin, self.places)
         filled = self.rows > 0
@@ -195,14 +216,29 @@ def _side_by_side(lower: Array, upper: Array, rows: Array, means: Array, exact: 
     for outer in np.nonzero(upper[:-1] > lower[1:])[0][::-1]:
         inner = outer + 1
         if upper[outer] > upper[inner]:
-            later = means[:, outer] > lower[inner]
-            moved = np.where(later, rows[:, outer], 0.0)
+            middle, n, at = means[:, outer], rows[:, outer].copy(), lower[inner]
+            half = np.minimum(middle - lower[outer], upper[outer] - middle)
+            part = np.clip((middle + half - at) / (2 * np.maximum(half, 1e-300)), 0.0, 1.0)
+            above = np.round(n * np.where(exact[:, outer], middle > at, part))
+            rows[:, outer] = n - above
             lower, upper = np.insert(lower, inner + 1, upper[inner]), np.insert(upper, inner + 1, upper[outer])
-            rows, means = np.insert(rows, inner + 1, moved, axis=1), np.insert(means, inner + 1, means[:, outer], axis=1)
-            exact = np.insert(exact, inner + 1, exact[:, outer] | ~later, axis=1)
-            rows[:, outer] -= moved
+            rows = np.insert(rows, inner + 1, above, axis=1)
+            cut = (above > 0) & (above < n)
+            means = np.insert(means, inner + 1, np.where(cut, (at + middle + half) / 2, middle), axis=1)
+            means[:, outer] = np.where(cut, (at + middle - half) / 2, middle)
+            exact = np.insert(exact, inner + 1, exact[:, outer] | (above == 0), axis=1)
+            exact[:, outer] |= above == n
         upper[outer] = lower[inner]
     return lower, upper, rows, means, exact
+
+
+def _highest(ends: Array, most: int, least: int) -> Array:
+    """The largest of the up to `most` before each place from number `least` on, and before the next one."""
+    import numpy as np
+
+    padded = np.concatenate([np.full(most, -math.inf), ends])
+    found: Array = np.lib.stride_tricks.sliding_window_view(padded, most).max(axis=1)
+    return found[least:]
 
 
 def _between(amounts: Array, since: NDArray[np.int64], until: NDArray[np.int64]) -> Array:
@@ -212,68 +248,3 @@ def _between(amounts: Array, since: NDArray[np.int64], until: NDArray[np.int64])
     run = np.vstack([np.zeros((1, amounts.shape[1])), np.cumsum(amounts, axis=0)])
     found: Array = run[until] - run[since]
     return found
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What is compared: the windows of `current`, each with its own of `reference` or all with its only one."""
-
-    current: Stack
-    reference: Stack
-
-    @classmethod
-    def of(cls, current: Masses, reference: Masses) -> Pair:
-        return cls(Stack.of([current]), Stack.of([reference]))
-
-    @property
-    def numbers(self) -> bool:
-        return self.reference.numbers
-
-    @property
-    def last(self) -> Pair:
-        """The newest comparison alone."""
-        return Pair(self.current.part(slice(-1, None)), self.reference.part(slice(-1, None)))
-
-    @cached_property
-    def chance(self) -> Array:
-        """1/n + 1/m of each comparison."""
-        found: Array = 1 / self.current.total[:, 0] + 1 / self.reference.total[:, 0]
-        return found
-
-    @cached_property
-    def after(self) -> Array:
-        """How far the current cumulative share is above the reference's, at the upper end of each place."""
-        import numpy as np
-
-        return np.cumsum(self.current.shares - self.reference.shares, axis=1)
-
-    @cached_property
-    def before(self) -> Array:
-        """The same at the lower end of each place."""
-        found: Array = self.after - self.current.shares + self.reference.shares
-        return found
-
-    def each(self) -> list[tuple[Stack, Stack]]:
-        """One comparison at a time, for what cannot be done for all at once."""
-        lone = len(self.reference.rows) == 1
-        every = range(len(self.current.rows))
-        return [
-            (self.current.part(slice(i, i + 1)), self.reference if lone else self.reference.part(slice(i, i + 1))) for i in every
-        ]
-
-    def spread(self, chosen: Flags) -> tuple[Array, Array, Array]:
-        """How the shares add up inside the chosen (window, place)s: six points of the place (0 to 1, rising), what the
-        current and what the reference has up to there; each 6 x as many as were chosen, straight between the points."""
-        import numpy as np
-
-        def of(amounts: NDArray[Any]) -> NDArray[Any]:
-            return np.broadcast_to(amounts, chosen.shape)[chosen]
-
-        now, once, half, other = of(self.current.at), of(self.reference.at), of(self.current.half), of(self.reference.half)
-        one_value = (np.abs(now - once) <= of(self.current.grain)) & of(self.current.exact & self.reference.exact)
-        once = np.where(one_value, now, once)
-        ends = now - half, now + half, once - other, once + other
-        points = np.sort(np.clip(np.stack([np.zeros_like(now), *ends, np.ones_like(now)]), 0.0, 1.0), axis=0)
-        up = of(self.current.shares) * np.clip((points - ends[0]) / (2 * half), 0.0, 1.0)
-        down = of(self.reference.shares) * np.clip((points - ends[2]) / (2 * other), 0.0, 1.0)
-        return points, up, down

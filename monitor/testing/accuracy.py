@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def _asinh_wasserstein(current: Values, reference: Values) -> float:
     # The deviation of equal values is what their mean was rounded by.
     scale = scale if scale > abs(center) * 1e-15 else max(abs(center), 1.0) * 1e-3
     moved = wasserstein_distance(*(np.arcsinh((side - center) / scale) for side in (current, reference)))
-    return float(moved / (1 + moved))
+    return -math.expm1(-moved)
 
 
 def _shares(current: Values, reference: Values) -> tuple[Values, Values]:
@@ -139,8 +140,8 @@ def _shares(current: Values, reference: Values) -> tuple[Values, Values]:
 
     known = np.unique(reference)
     if len(known) <= 20:
-        p, q = ([(side == v).mean() for v in known] for side in (current, reference))
-        return np.array([*p, 1 - sum(p)]), np.array([*q, 0.0])
+        found = [np.array([(side == v).mean() for v in known]) for side in (current, reference)]
+        return np.append(found[0], 1 - found[0].sum()), np.append(found[1], 0.0)
     edges = np.quantile(reference, np.arange(1, 10) / 10, method="inverted_cdf")
     p, q = (np.bincount(np.searchsorted(edges, side), minlength=10) / len(side) for side in (current, reference))
     return p, q

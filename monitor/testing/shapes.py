@@ -55,10 +55,10 @@ SHAPES: dict[str, Draw] = {
     "gamma 0.3": lambda rng, n: rng.gamma(0.3, 1, n),
 }
 CHANGES: dict[str, Callable[[Values, float], Values]] = {
-    "as it was": lambda values, spread: values,
+    "as it was": lambda values, _: values,
     "shifted by 1 %": lambda values, spread: values + 0.01 * spread,
     "shifted by 10 %": lambda values, spread: values + 0.1 * spread,
-    "scaled by 1.2": lambda values, spread: values.mean() + (values - values.mean()) * 1.2,
+    "scaled by 1.2": lambda values, _: values.mean() + (values - values.mean()) * 1.2,
 }
 
 
