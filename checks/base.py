@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
-from checks.question import Question, Schema, column_kind
+from checks.question import Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import Unit, amount
@@ -143,9 +143,14 @@ class Check(BaseModel):
         return self.id or self._own_name()
 
     def _own_name(self) -> str:
-        inside = ",".join(self.watched)
+        inside = self._about
         about = f"{self.kind}({inside})" if inside else self.kind
         return about + (f" where {self.where}" if self.where else "")
+
+    @property
+    def _about(self) -> str:
+        inside, of = ",".join(self.watched), getattr(self, "of", "value")
+        return inside if of == "value" else f"{of}({inside})"
 
     @property
     def bounded(self) -> bool:
@@ -273,9 +278,9 @@ def number(answers: Answers, key: str) -> float | None:
     return None if answer.value is None else float(answer.value)
 
 
-def histogram(answers: Answers, column: str) -> Histogram:
-    """The distribution of a numeric column; raises CannotJudge where there is none."""
-    answer = _answer(answers, f"distribution({column})")
+def histogram(answers: Answers, column: str, of: Of = "value") -> Histogram:
+    """The distribution of a column's values or lengths; raises CannotJudge where there is none."""
+    answer = _answer(answers, Distribution(column, of).key)
     if not isinstance(answer, Histogram):
         raise CannotJudge(f"{column} has no distribution")
     return answer

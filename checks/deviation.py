@@ -8,19 +8,20 @@ from pydantic import Field
 
 from checks.base import Check, histogram
 from checks.profile import Answers
-from checks.question import Distribution, Question, Schema
+from checks.question import Distribution, Of, Question, Schema
 from checks.result import Family
 
 
 class Deviation(Check):
-    """The standard deviation (population form) of the finite values of a numeric `column`."""
+    """The standard deviation (population form) of the finite values of a `column`."""
 
     family = Family.DRIFT
 
-    column: str = Field(description="the numeric column to look at")
+    column: str = Field(description="the column to look at: numbers, booleans as 0 and 1, times in seconds since 1970")
+    of: Of = Field("value", description="length: the number of characters of each text instead of its value")
 
     def questions(self, schema: Schema) -> Iterable[Question]:
-        yield Distribution(self.column)
+        yield Distribution(self.column, self.of)
 
     def value(self, answers: Answers, rows: int) -> float | None:
-        return histogram(answers, self.column).deviation()
+        return histogram(answers, self.column, self.of).deviation()

@@ -1,7 +1,7 @@
 """The asinh grid that a column's distribution is counted on, and the finer grids of its crowded stretches.
 
-A bucket of a grid is `floor(64 * asinh((x - center) / scale))`: linear near the centre, logarithmic in the tails, so that a
-column of any shape has a few hundred. What a single grid cannot tell apart (two narrow modes far from each other, a
+A bucket of a grid is `floor(128 * asinh((x - center) / scale))`: linear near the centre, logarithmic in the tails, so that a
+column of any shape has some hundreds. What a single grid cannot tell apart (two narrow modes far from each other, a
 spike beside a wide tail) lies in a zone: a stretch of values with a centre and a scale of its own.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Keys = NDArray[np.int64]
 
-FINENESS = 64
+FINENESS = 128
 LARGE = 1e100
 LARGEST = 1.7e308
 SPAN = 1 << 21

@@ -18,6 +18,8 @@ Merge = Literal["add", "min", "max", "none"]
 Schema = Mapping[str, str]
 """Column name -> Ibis type as text, such as `int64`, `string`, `timestamp('UTC', 6)`, `decimal(10, 2)`."""
 
+Of = Literal["value", "length"]
+"""What of a column is counted: its values, or the lengths of its texts in characters."""
 ColumnKind = Literal["number", "text", "boolean", "time", "other"]
 
 
@@ -64,7 +66,7 @@ class Distribution:
     """
 
     column: str
-    of: Literal["value", "length"] = "value"
+    of: Of = "value"
 
     @property
     def key(self) -> str:

@@ -347,6 +347,12 @@ def test_a_mean_and_a_median_are_read_from_the_distribution() -> None:
     assert Quantile(column="x", q=0.9).name == "quantile(x,0.9)"
 
 
+def test_the_lengths_of_texts_have_a_mean_too() -> None:
+    check = Mean(column="t", of="length", at_most=5)
+    assert check.name == "mean(length(t))"
+    assert only(judged(check, view({"distribution(length(t))": histogram([1.0, 2.0, 3.0])}))).value == 2.0
+
+
 # drift
 
 
@@ -358,7 +364,7 @@ def test_numbers_that_moved_have_drifted() -> None:
     past = [spread(b % 5 / 50) for b in range(40)]
     result = only(judged(Drift(column="x"), view(spread(2.0), past)))
     assert result.status is Status.FAILED
-    assert "kolmogorov-smirnov distance from the last 28 windows; the mean is 2.5, was 0.5" in result.message
+    assert "kolmogorov-smirnov distance from the last 28 windows; the mean is 2.499, was 0.5416" in result.message
 
 
 def test_numbers_like_those_before_have_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from checks.profile import Answer, Broken
@@ -13,6 +14,7 @@ from monitor.sources.base import Place, Record, Source, SourceDown, SourceError
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import sqlglot as sg
     from ibis.backends.sql import SQLBackend
 
 SEGMENT = "datavigil_segment"
@@ -27,13 +29,15 @@ Q = TypeVar("Q", bound=Question)
 
 @dataclass(frozen=True)
 class Rowset:
-    """The rows that are asked about. `segmented`: they have a column `SEGMENT`, and each answer comes per value of it."""
+    """The rows that are asked about. `segmented`: they have a column `SEGMENT`, and each answer comes per value of it.
+    `narrowed`: a user's condition has chosen them."""
 
     source: Source
     connection: SQLBackend
     place: Place
     table: ir.Table
     segmented: bool = False
+    narrowed: bool = False
 
     @property
     def has_nan(self) -> bool:
@@ -65,9 +69,59 @@ class Rowset:
             return None
         return (self.connection.name, query, tuple((name, str(kind)) for name, kind in self.table.schema().items()))
 
+    def only(self, *columns: str) -> ir.Table:
+        """The same rows with these columns alone, and the segment.
+
+        Whatever is taken of a wide table, Ibis looks at all of its columns, and so does the planner of DuckDB below a `SELECT *`.
+        Raises SourceError where a column is not there.
+        """
+        for column in columns:
+            need(self.table, column)
+        names = [*dict.fromkeys(columns), *([SEGMENT] if self.segmented else [])]
+        schema = {name: self.table.schema()[name] for name in names}
+        return self.connection.sql(self._selecting(names), schema=schema)
+
+    def _selecting(self, names: Sequence[str]) -> str:
+        import sqlglot as sg
+
+        dialect = self.connection.dialect
+        columns = [sg.column(name, quoted=True) for name in names]
+        if self._tree is not None:
+            return str(self._tree.select(*columns, append=False).sql(dialect))
+        return f"SELECT {', '.join(c.sql(dialect) for c in columns)} FROM (\n{self._sql}\n) AS narrow"
+
+    @cached_property
+    def _tree(self) -> sg.exp.Select | None:
+        """`SELECT * FROM place WHERE ...` as sqlglot's tree, without selects between; None where it is no such thing, or the
+        user's own SQL, which is left as it was written."""
+        import sqlglot as sg
+
+        if self.connection.name != "duckdb" or self.place.query is not None or self.narrowed:
+            return None
+        tree = sg.parse_one(self._sql, dialect=self.connection.dialect)
+        for inner in list(tree.find_all(sg.exp.Subquery)):
+            if _is_whole(inner.this):
+                place = inner.this.args["from_"].this.copy()
+                inner.replace(sg.exp.alias_(place, inner.alias, table=True) if inner.alias else place)
+        return tree if isinstance(tree, sg.exp.Select) and tree.is_star and len(tree.expressions) == 1 else None
+
+    @cached_property
+    def _sql(self) -> str:
+        query = getattr(self.table.op(), "query", None)
+        return query if isinstance(query, str) else str(self.connection.compile(self.table))
+
     def keys(self, table: ir.Table) -> dict[str, Any]:
         """The columns to group by, or to carry, for the segment."""
         return {SEGMENT: table[SEGMENT]} if self.segmented else {}
+
+
+def _is_whole(tree: Any) -> bool:
+    """`SELECT * FROM place` and nothing else."""
+    import sqlglot as sg
+
+    if not isinstance(tree, sg.exp.Select) or [name for name, value in tree.args.items() if value] != ["expressions", "from_"]:
+        return False
+    return tree.is_star and len(tree.expressions) == 1
 
 
 @dataclass

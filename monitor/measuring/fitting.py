@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from checks.grid import Grid, Zone, buckets
+from checks.grid import FINENESS, Grid, Zone, buckets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,7 +163,7 @@ def _crowds(values: Floats, zone: Zone, least: float, depth: int) -> list[_Crowd
 
 
 def _edge(bucket: int, zone: Zone) -> float:
-    edge = zone.center + math.sinh(max(min(bucket / 64, 700.0), -700.0)) * zone.scale
+    edge = zone.center + math.sinh(max(min(bucket / FINENESS, 700.0), -700.0)) * zone.scale
     return max(min(_digits(edge, 15), zone.high), zone.low)
 
 

@@ -16,8 +16,8 @@ from checks.profile import Profile
 from monitor.measuring.fitting import full
 
 MISSING, NAN, NEGATIVE_INFINITY, POSITIVE_INFINITY = 1_000_000, 1_000_001, 1_000_002, 1_000_003
-"""What the expression gives for what has no bucket; buckets end at 64 * asinh(1.8e308), about 45 500."""
-FINE_PART = 256
+"""What the expression gives for what has no bucket; buckets end at 128 * asinh(1.8e308), about 91,000."""
+FINE_PART = 4 * FINENESS
 """Buckets on either side of the centre where the grid is fine: |z| below 27."""
 ENOUGH = 50
 CROWDED = 0.04
@@ -51,7 +51,7 @@ def apart(column: Any, grid: Grid) -> Any:
     x = column.cast("float64")
     if isinstance(grid.center, int) and column.type().is_unsigned_integer():
         # The engines' difference of two unsigned numbers must not be negative.
-        return (column.cast("decimal(20, 0)") - ibis.literal(grid.center).cast("decimal(20, 0)")).cast("float64")
+        return (column.cast("decimal(20, 0)") - ibis.literal(str(grid.center)).cast("decimal(20, 0)")).cast("float64")
     if isinstance(grid.center, int) and column.type().is_integer():
         whole = column.cast("int64")
         low, high = max(grid.center - ROOM, -(2**63) + 1), min(grid.center + ROOM, 2**63 - 1)

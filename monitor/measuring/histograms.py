@@ -12,7 +12,7 @@ from checks.profile import Broken
 from checks.question import Distribution
 from monitor.measuring import fitting
 from monitor.measuring import grid as grids
-from monitor.measuring.asking import SEGMENT, Found, Rowset, each_batch, need
+from monitor.measuring.asking import Found, Rowset, each_batch
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -84,18 +84,19 @@ def _branch(rowset: Rowset, question: Distribution, grid: Grid, place: int) -> i
     """One column's values with their zone and z; the heavy part of the formula stands once, above the union of all columns."""
     import ibis
 
-    column = number(rowset, question)
+    narrow = rowset.only(question.column)
+    column = number(narrow, question)
     less = grids.apart(column, grid)
     # Where floats cannot tell neighbours apart, their distance from the centre can.
     x = less if isinstance(grid.center, int) else column.cast("float64")
-    table = rowset.table.select(x=x, a=less, **rowset.keys(rowset.table))
+    table = narrow.select(x=x, a=less, **rowset.keys(narrow))
     k, z = grids.placed(table.a, grid)
     return table.select(q=ibis.literal(place, "int32"), x=table.x, a=table.a, k=k, z=z, **rowset.keys(table))
 
 
-def number(rowset: Rowset, question: Distribution) -> Any:
+def number(table: ir.Table, question: Distribution) -> Any:
     """What is counted of a column, as an Ibis number."""
-    column = need(rowset.table, question.column)
+    column = table[question.column]
     kind = column.type()
     if question.of == "length":
         return (column if kind.is_string() else column.cast("string")).length()
@@ -109,16 +110,17 @@ def number(rowset: Rowset, question: Distribution) -> Any:
 def _sampled(rowset: Rowset, asked: Sequence[Distribution], rows: int) -> dict[str, Grid]:
     import ibis
 
-    picked = rowset.table.select(**{f"c{p}": _plain(number(rowset, question)) for p, question in enumerate(asked)})
+    narrow = rowset.only(*(question.column for question in asked))
+    picked = narrow.select(**{f"c{p}": _plain(number(narrow, question)) for p, question in enumerate(asked)})
     if rows > SAMPLE:
         picked = picked.filter(ibis.random() < exactly_enough(rows))
     records = rowset.rows(picked.limit(SAMPLE))
     found = {}
     for place, question in enumerate(asked):
         values = [record[place] for record in records]
-        if all(value is None for value in values) and rows > SAMPLE:
-            # A column that is nearly always missing shows nothing in a sample of all rows.
-            sparse = rowset.table.select(x=_plain(number(rowset, question)))
+        if rows > SAMPLE and sum(value is not None for value in values) < grids.ENOUGH:
+            # A column that is nearly always missing shows little in a sample of all rows.
+            sparse = narrow.select(x=_plain(number(narrow, question)))
             values = [x for (x,) in rowset.rows(sparse.filter(sparse.x.notnull()).limit(1000))]
         found[question.key] = fitting.grid_of(values)
     return found
@@ -132,6 +134,3 @@ def _plain(column: Any) -> Any:
 def exactly_enough(rows: int) -> Any:
     """The share of rows to pick so that at least SAMPLE of them are nearly surely there."""
     return grids.exactly(min(1.0, 1.2 * SAMPLE / rows))
-
-
-__all__ = ["SEGMENT", "distributions", "histogram", "made"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
 
 from checks.profile import Answer, Broken, Counts, Grid, Histogram, Number, Profile
@@ -83,11 +84,28 @@ def measure(
         [[rows]] = rowset.rows(reading.table.aggregate(rows=reading.table.count()))
         on, gridless = _grids(rowset, asked, grids, int(rows))
         parts: dict[tuple[str, str], Part] = {("", ""): {"rows": Number(int(rows), "add")}}
-        for population, questions in asked.items():
-            asking = _Asking(reading, population, _unique(questions), on, gridless, reference, int(rows))
-            for segment, answers in _population(asking, rowset).items():
-                parts.setdefault((population.where or "", segment), {}).update(answers)
+        known: dict[str | None, Part] = {}
+        # Segments first: together they are the whole, which then needs no pass of its own.
+        for population in sorted(asked, key=lambda p: p.by is None):
+            questions, where = _unique(asked[population]), population.where
+            asking = _Asking(reading, population, questions, on, gridless, reference, int(rows), known.get(where, {}))
+            found = _population(asking, rowset)
+            if population.by and where not in known:
+                known[where] = _together(list(found.values()))
+            for segment, answers in found.items():
+                parts.setdefault((where or "", segment), {}).update(answers)
     return Profile(reading.schema, int(rows), parts)
+
+
+def _together(segments: Sequence[Part]) -> Part:
+    """The distributions of all rows from those of their segments."""
+    found: Part = {}
+    for key in segments[0] if segments else ():
+        answers = [segment.get(key) for segment in segments]
+        histograms = [answer for answer in answers if isinstance(answer, Histogram)]
+        if len(histograms) == len(answers):
+            found[key] = reduce(Histogram.plus, histograms)
+    return found
 
 
 def _grids(
@@ -104,7 +122,7 @@ def _grids(
 @dataclass(frozen=True)
 class _Asking:
     """What is asked of one population, in a window of so many `rows`. `gridless` are the distributions, by key, that no grid
-    could be made for."""
+    could be made for; `known` are answers that its segments gave."""
 
     reading: Reading
     population: Population
@@ -113,6 +131,7 @@ class _Asking:
     gridless: Mapping[str, Broken]
     reference: Sequence[Window]
     rows: int
+    known: Part
 
     def of(self, kind: type[T]) -> list[T]:
         return _of(kind, self.questions)
@@ -149,8 +168,8 @@ def _narrowed(whole: Rowset, population: Population) -> Rowset:
     if population.where:
         table = apply_where(whole.connection, table, population.where)
     if not population.by:
-        return replace(whole, table=table)
-    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True)
+        return replace(whole, table=table, narrowed=bool(population.where))
+    return replace(whole, table=_by_segment(whole, table, population.by), segmented=True, narrowed=bool(population.where))
 
 
 def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
@@ -171,7 +190,10 @@ def _by_segment(whole: Rowset, table: ir.Table, by: str) -> ir.Table:
 def _asked(asking: _Asking, rowset: Rowset) -> Found:
     """Everything that is asked of all segments at once."""
     source, found = rowset.source, Found()
-    sound = [q for q in asking.of(Distribution) if q.key in asking.grids]
+    if not asking.population.by:
+        found.answers[None] |= {q.key: asking.known[q.key] for q in asking.of(Distribution) if q.key in asking.known}
+    known = found.answers.get(None, {})
+    sound = [q for q in asking.of(Distribution) if q.key in asking.grids and q.key not in known]
     found.add(each_batch(source, sound, lambda some: histograms.distributions(rowset, some, asking.grids)))
     found.add(each_batch(source, asking.of(Categories), lambda some: values.categories(rowset, some, asking.rows), AT_ONCE // 4))
     left = [ROWS, *(q for q in asking.of(Scalar) if not _within(q, found))]

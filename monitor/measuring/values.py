@@ -71,7 +71,8 @@ def _answers(
         for place, question in enumerate(asked):
             form = _form(rowset.table[question.column].type())
             values = tops.get((segment, place), [])[: question.cap]
-            known, distinct = int(totals[2 * place]), int(totals[2 * place + 1])
+            known = int(totals[2 * place])
+            distinct = min(int(totals[2 * place + 1]), known)  # An estimate may be above what is possible.
             counts = _counts(values, form, int(rows), known, distinct, OVERLOOKED if approximate else 0.0)
             found.answers[segment][question.key] = counts
     return found
@@ -84,7 +85,7 @@ def _rare(rowset: Rowset, asked: Sequence[Categories], rows: int) -> dict[str, l
     texts = {q.column: q for q in asked if need(rowset.table, q.column).type().is_string()}
     if rows <= MOST_RARE or not texts:
         return {}
-    picked = rowset.table.select(**{f"c{place}": rowset.table[column] for place, column in enumerate(texts)})
+    picked = rowset.only(*texts)
     sample = rowset.rows(picked.filter(ibis.random() < exactly_enough(rows)).limit(SAMPLE))
     found = {}
     for place, (column, question) in enumerate(texts.items()):
@@ -99,9 +100,10 @@ def _rare(rowset: Rowset, asked: Sequence[Categories], rows: int) -> dict[str, l
 def _counted(rowset: Rowset, question: Categories, place: int, values: Sequence[Any]) -> ir.Table:
     import ibis
 
-    table = rowset.table
+    table = rowset.only(question.column)
     column = table[question.column]
-    groups = table.filter(column.isin(values)).group_by(v=column, **rowset.keys(table)).aggregate(n=table.count())
+    named = table.filter(column.isin(values))
+    groups = named.group_by(v=named[question.column], **rowset.keys(named)).aggregate(n=named.count())
     return groups.select(
         q=ibis.literal(place, "int32"), v=groups.v.substr(0, LONGEST), n=groups.n.cast("int64"), **rowset.keys(groups)
     )
@@ -109,11 +111,11 @@ def _counted(rowset: Rowset, question: Categories, place: int, values: Sequence[
 
 def _totals(rowset: Rowset, asked: Sequence[Categories], approximate: bool) -> ir.Table:
     """Rows, then values and distinct values per column."""
-    columns: dict[str, Any] = {"rows": rowset.table.count()}
+    table = rowset.only(*(question.column for question in asked))
+    columns: dict[str, Any] = {"rows": table.count()}
     for place, question in enumerate(asked):
-        value = _value(rowset, question.column)
+        value = _value(table, question.column)
         columns |= {f"n{place}": value.count(), f"d{place}": value.approx_nunique() if approximate else value.nunique()}
-    table = rowset.table
     return (table.group_by(**rowset.keys(table)) if rowset.segmented else table).aggregate(**columns)
 
 
@@ -128,8 +130,8 @@ def _top(rowset: Rowset, question: Categories, place: int) -> ir.Table:
     """Question, value as text, rows; one row more than the cap, because NULL is a group too."""
     import ibis
 
-    table = rowset.table
-    groups = table.group_by(v=_value(rowset, question.column), **rowset.keys(table)).aggregate(n=table.count())
+    table = rowset.only(question.column)
+    groups = table.group_by(v=_value(table, question.column), **rowset.keys(table)).aggregate(n=table.count())
     order = [ibis.desc("n"), ibis.asc("v")]
     if rowset.segmented:
         ranked = groups.mutate(r=ibis.row_number().over(ibis.window(group_by=SEGMENT, order_by=order)))
@@ -140,9 +142,9 @@ def _top(rowset: Rowset, question: Categories, place: int) -> ir.Table:
     return top.select(q=ibis.literal(place, "int32"), v=text, n=top.n.cast("int64"), **rowset.keys(top))
 
 
-def _value(rowset: Rowset, name: str) -> Any:
+def _value(table: ir.Table, name: str) -> Any:
     """A column as it is, or (JSON, arrays, unknown types, which not every engine can group by) as text."""
-    column = need(rowset.table, name)
+    column = table[name]
     kind = column.type()
     groups = kind.is_numeric() or kind.is_string() or kind.is_boolean() or kind.is_timestamp() or kind.is_date()
     return column if groups else column.cast("string")
