@@ -147,7 +147,7 @@ def _different(current: Stack, reference: Stack, mixed: Array) -> float:
     known = np.concatenate([side.values[0][side.exact[0] & (side.rows[0] > 0)] for side in (current, reference)]) + reference.origin
     for decimals in range(7 if len(known) >= 10 else 0):
         step = 10.0**-decimals
-        if np.all((np.abs(known - np.round(known, decimals)) <= np.abs(known) * 1e-15) & (np.abs(known) * 1e-12 < step)):
+        if np.all((np.abs(known - np.round(known, decimals)) <= np.abs(known) * 1e-14) & (np.abs(known) * 1e-12 < step)):
             values = np.maximum(reference.widths / step, 1.0)
             return float((values * -np.expm1(-rows / values)).sum())
     return float(rows.sum())

@@ -109,6 +109,8 @@ def _epps_singleton(current: Stack, reference: Stack) -> float:
     half = _quartiles_apart(both) / 2
     if not half > 0:
         return math.nan
+    if current.distinct[0] == reference.distinct[0] == 1:
+        return 0.0
     n, m = float(current.total[0, 0]), float(reference.total[0, 0])
     (mean, spread), (other, around) = (_waves(side, half) for side in (current, reference))
     inverse = np.linalg.pinv((n + m) / n * spread + (n + m) / m * around)

@@ -46,6 +46,13 @@ for line in sys.stdin:
         found.append(value)
 json.dump(found, sys.stdout)
 """
+REGISTRY = """
+import json, sys, warnings
+warnings.simplefilter("ignore")
+from evidently.legacy.calculations.stattests import registry
+tests = {name: next(iter(kinds.values())) for name, kinds in registry._registered_stat_tests.items()}
+json.dump({name: test.default_threshold for name, test in tests.items()}, sys.stdout)
+"""
 """A process of its own: Evidently takes ten seconds to import, and has telemetry that must be off before."""
 DAY = Window(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC))
 
@@ -98,16 +105,25 @@ def by_evidently(asked: Iterable[tuple[Any, Any, str, list[str]]], folder: Path)
             sides.append(str(file))
         lines.append(json.dumps([*sides, kind, methods]))
         wanted.append(methods)
+    values = iter(_run(BY_EVIDENTLY, "\n".join(lines)))
+    return [{method: next(values) for method in methods} for methods in wanted]
+
+
+def registry() -> dict[str, float]:
+    """Every method of the installed Evidently and its default threshold."""
+    return dict(_run(REGISTRY, ""))
+
+
+def _run(code: str, given: str) -> Any:
     run = subprocess.run(  # noqa: S603 - a command of ours
-        [sys.executable, "-c", BY_EVIDENTLY],
-        input="\n".join(lines),
+        [sys.executable, "-c", code],
+        input=given,
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "DO_NOT_TRACK": "1"},
     )
-    values = iter(json.loads(run.stdout))
-    return [{method: next(values) for method in methods} for methods in wanted]
+    return json.loads(run.stdout)
 
 
 def _kolmogorov_smirnov(current: Values, reference: Values) -> float:
