@@ -207,12 +207,19 @@ def _edges(current: Stack, reference: Stack, values: float) -> Array:
     """As numpy's histogram_bin_edges(bins="sturges") has them for floats."""
     import numpy as np
 
-    ends = [_plain(np.array([end]) + side.origin)[0] for side in (current, reference) for end in (side.low[0], side.high[0])]
-    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    ends = [_plain(np.array([end]) + side.origin)[0] for side in (current, reference) for end in _ends(side)]
+    low, high = float(min(ends)), float(max(ends))
     if low == high:
         return np.linspace(low - 0.5, high + 0.5, 2)
     width = (high / 2 - low / 2) / (math.log2(values) + 1)
     return np.linspace(low, high, math.ceil((high / 2 - low / 2) / width) + 1)
+
+
+def _ends(side: Stack) -> tuple[float, float]:
+    """The smallest and largest value, less origin; where they are not known, the means of the outermost places."""
+    known = side.values[0][side.rows[0] > 0]
+    low, high = float(side.low[0]), float(side.high[0])
+    return (float(known[0]) if math.isnan(low) else low), (float(known[-1]) if math.isnan(high) else high)
 
 
 def _below(side: Stack, edges: Array) -> Array:

@@ -161,11 +161,14 @@ def work(pair: Pair, lower: Array, upper: Array) -> Array:
 
     p, q, before, after = pair.current.shares, pair.reference.shares, pair.before, pair.after
     # Where one side is ahead all through a place, the area depends on the means alone, and is exact.
-    area = np.abs(before + p * (1 - pair.current.at) - q * (1 - pair.reference.at))
+    area = np.abs(after - p * pair.current.at + q * pair.reference.at)
     crossing = np.nonzero(before * after < 0)
     area[crossing] = _crossed(pair, crossing, area[crossing])
-    crowded = (np.maximum(p, q) > CROWDED) & (before < q) & (-before < p)
-    if crowded.any():
+    heavy = np.flatnonzero((p > CROWDED).any(axis=0) | (q > CROWDED).any(axis=0))
+    if len(heavy):
+        crowded = np.zeros(before.shape, dtype=bool)
+        larger = np.maximum(p[:, heavy], q[:, heavy])
+        crowded[:, heavy] = (larger > CROWDED) & (before[:, heavy] < q[:, heavy]) & (-before[:, heavy] < p[:, heavy])
         points, up, down = pair.spread(crowded)
         area[crowded] = areas(points, before[crowded] + up - down)
     with np.errstate(over="ignore"):

@@ -191,19 +191,15 @@ class Stack:
         window number `least`, counted from 0."""
         import numpy as np
 
-        until = np.arange(least, len(self.rows) + 1)
-        since = np.maximum(until - most, 0)
-        rows = _between(self.rows, since, until)
+        rows = _running(self.rows, most, least)
         low, high = -_highest(-self.low, most, least), _highest(self.high, most, least)
         if not self.numbers:
             return Stack(rows, self.at, self.exact, self.lower, self.upper, low, high, self.origin, self.places)
+        at = _running(self.rows * self.at, most, least) / np.maximum(rows, 1.0)
         filled = self.rows > 0
-        at = _between(self.rows * self.at, since, until) / np.maximum(rows, 1.0)
-        # How many windows have rows there, and how many differing ones: two counts in one number.
-        counts = _between(np.where(filled, np.where(self.exact, 1.0, 1001.0), 0.0), since, until)
-        lone, mixed = counts == 1, counts > 1000
-        one_value = np.where(filled, self.at, 0.0).max(axis=0) - np.where(filled, self.at, 1.0).min(axis=0) <= self.grain
-        exact = ~mixed & (lone | one_value)
+        apart = np.where(filled, self.at, 0.0).max(axis=0) - np.where(filled, self.at, 1.0).min(axis=0)
+        # One value in all windows; what is so in some pools only is not worth the looking.
+        exact = np.broadcast_to((self.exact | ~filled).all(axis=0) & (apart <= self.grain), rows.shape)
         at = np.clip(np.where(rows > 0, at, 0.5), SAME, 1 - SAME)
         return Stack(rows, at, exact, self.lower, self.upper, low, high, self.origin, self.places)
 
@@ -241,10 +237,11 @@ def _highest(ends: Array, most: int, least: int) -> Array:
     return found[least:]
 
 
-def _between(amounts: Array, since: NDArray[np.int64], until: NDArray[np.int64]) -> Array:
-    """The sums over windows since..until, for each pair of them."""
+def _running(amounts: Array, most: int, least: int) -> Array:
+    """The sums over the up to `most` windows before each from number `least` on, and before the next one."""
     import numpy as np
 
     run = np.vstack([np.zeros((1, amounts.shape[1])), np.cumsum(amounts, axis=0)])
-    found: Array = run[until] - run[since]
+    found: Array = run[least:].copy()
+    found[max(most - least, 0) :] -= run[max(least - most, 0) : len(run) - most] if len(run) > most else 0.0
     return found

@@ -114,7 +114,7 @@ def test_the_noise_of_numbers_is_about_what_chance_gives(name: str) -> None:
         pair = sides(rng.normal(size=400), rng.normal(size=2000), GRID)
         chance.append(EVERY[name](*pair))
         said.append(EVERY[name].floor(*pair))
-    # The bins of equal width have ends that hold next to nothing, which is where chi-square is a rough guide, and an empty one weighs.
+    # The outer bins of equal width hold next to nothing: chi-square is a rough guide there, and an empty one weighs much.
     rough = {"psi": 6.0, "kl_div": 6.0}.get(name, 1.5)
     assert 0.6 < np.mean(chance) / np.mean(said) < rough
 
@@ -227,7 +227,7 @@ def test_many_comparisons_are_the_same_as_one_at_a_time(name: str) -> None:
     together = EVERY[name].many(Pair(Stack.of(windows), Stack.of([reference])))
     alone = [EVERY[name](window, reference) for window in windows]
     # Of a history, ks has the limiting distribution.
-    assert together.tolist() == pytest.approx(alone, abs=0.03 if name == "ks" else 1e-9)
+    assert together.tolist() == pytest.approx(alone, abs=0.1 if name == "ks" else 1e-9)
 
 
 def test_fewer_places_are_the_same_rows() -> None:
@@ -245,7 +245,8 @@ def test_a_value_with_a_place_of_its_own_parts_the_place_around_it() -> None:
     spike = Grid(0.0, 1.0, (Zone(0.5, math.nextafter(0.5, 1), 0.5, 1.0),))
     reference, current = [0.499] * 10 + [0.5] * 80 + [0.501] * 10, [0.499] * 30 + [0.5] * 60 + [0.5005] * 10
     now, before = sides(current, reference, spike)
-    assert (now.upper is not None) and (now.lower is not None)
+    assert now.upper is not None
+    assert now.lower is not None
     assert (now.upper[:-1] > now.lower[1:]).any(), "the places overlap, or this tests nothing"
     stack = Stack.of([now, before])
     assert (stack.upper[:-1] <= stack.lower[1:]).all()
