@@ -28,7 +28,7 @@ lint: $(READY)-test
 	@$(VENV)/bin/lint-imports --no-logo
 
 bench: $(READY)
-	@$(VENV)/bin/python benchmarks/startup.py $(ARGS)
+	@$(VENV)/bin/python -m benchmarks $(ARGS)
 
 clean:
 	@rm -rf .venv .venv-* demo-data dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

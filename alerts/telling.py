@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ Form = Literal["root", "edit", "line", "message"]
 
 WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
 EXPIRES = timedelta(hours=24)
+REPORT = "Report"
 NAMED = {
     Family.SOURCE: "cannot be measured",
     Family.ARRIVAL: "data did not arrive as usual",
@@ -59,6 +60,7 @@ class Subject:
     timezone: str = "UTC"
     window: str = ""
     rows: int | None = None
+    report: str | None = None
 
 
 def message(change: Change, subject: Subject, route: Route, now: datetime) -> Message:
@@ -107,10 +109,8 @@ def deliveries(
     said = message(change, subject, route, now)
     wait = route.not_before(now, incident.severity)
 
-    def row(key: str, form: Form, broadcast: bool = False) -> Delivery:
-        # Numbers begin at 1 in every store: with the time it opened, two that share a channel are not mistaken.
-        opened = f"{incident.opened_at:%Y%m%dT%H%M%S%f}"
-        key = f"inc:{incident.id}-{opened}:{channel}:{key}"
+    def row(name: str, form: Form, broadcast: bool = False) -> Delivery:
+        key = key_of(incident.id, incident.opened_at, channel, name)
         return Delivery(key, incident.id, channel, form, said, incident.revision, broadcast, wait, (wait or now) + EXPIRES)
 
     out: list[Delivery] = []
@@ -128,6 +128,12 @@ def deliveries(
         elif change.happened is not Happened.LEFT:
             out.append(row("resolved:1" if over else f"rev:{incident.revision}", "message"))
     return out
+
+
+def key_of(incident: int, opened_at: datetime, channel: str, name: str) -> str:
+    """The key of what is said of an incident in a channel."""
+    # Numbers begin at 1 in every store: with the time it opened, two that share a channel are not mistaken.
+    return f"inc:{incident}-{opened_at:%Y%m%dT%H%M%S%f}:{channel}:{name}"
 
 
 def harmless(name: str, now: datetime) -> Message:
@@ -172,7 +178,14 @@ def _facts(change: Change, subject: Subject, now: datetime) -> tuple[Fact, ...]:
         facts.append(Fact("Owner", subject.owner))
     if subject.downstream:
         facts.append(Fact("Feeds", ", ".join(subject.downstream)))
+    if subject.report:
+        facts.append(Fact(REPORT, subject.report))
     return tuple(facts)
+
+
+def reported(said: Message, report: str) -> Message:
+    """The same message, with where the incident's report is."""
+    return replace(said, facts=(*(f for f in said.facts if f.label != REPORT), Fact(REPORT, report)))
 
 
 def _todo(subject: Subject, over: bool) -> tuple[str, ...]:

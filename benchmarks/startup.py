@@ -1,4 +1,4 @@
-"""How long `datavigil --help` takes and how much memory the idle daemon holds; `make bench` prints it.
+"""How long `datavigil --help` takes and how much memory the idle daemon holds: the part `start-up` of `make bench`.
 
 Times are told beside those of a bare Python and of the libraries underneath, run alternately on the same machine, because a
 number of milliseconds alone says more about the machine than about us.
@@ -20,17 +20,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from benchmarks.tables import memory, met, ratio, table
+from benchmarks.tables import seconds as seconds_of
+
 TRIES = 7
 READY_WITHIN = 60.0
 SETTLE = 5.0
 BIN = Path(sys.executable).parent
 DATAVIGIL = str(BIN / "datavigil")
+HELP = "datavigil --help"
 
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "python -c 'import typer'": [sys.executable, "-c", "import typer"],
     "python -c 'import typer, pydantic'": [sys.executable, "-c", "import typer, pydantic"],
-    "datavigil --help": [DATAVIGIL, "--help"],
+    HELP: [DATAVIGIL, "--help"],
 }
 
 CONFIG = """
@@ -134,26 +138,30 @@ def idle_memory() -> tuple[int, list[int]]:
         return resident(process.pid), [resident(pid) for pid in children(process.pid)]
 
 
-def show(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+def section(with_daemon: bool = True) -> str:
+    """Both tables, for the terminal and for the docs."""
+    measured = times()
+    bare = measured["python -c pass"]
+    parts = [
+        f"Seconds from start to end, median of {TRIES}:",
+        table(
+            ["", "took", "against bare Python"], [[f"`{n}`", seconds_of(took), ratio(took, bare)] for n, took in measured.items()]
+        ),
+    ]
+    limits = [["`datavigil --help`", seconds_of(measured[HELP]), "at most 0.3 s", met(measured[HELP], 0.3)]]
+    if with_daemon:
+        own, below = idle_memory()
+        parts += ["Memory of the idle daemon, resident (pages that processes share are counted in each):"]
+        held = [["`datavigil run`", memory(own)], [f"{len(below)} processes below it", memory(sum(below))]]
+        parts.append(table(["", "holds"], held))
+        limits.append(["`datavigil run`, its own process", memory(own), "at most 120 MB", met(own, 120e6)])
+    return "\n\n".join([*parts, "What is wanted:", table(["", "measured", "wanted", "met"], limits)])
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--no-daemon", action="store_true", help="measure only the start of the command line")
-    only_start = options.parse_args().no_daemon
-    measured = times()
-    bare = measured["python -c pass"]
-    show(f"start-up, median of {TRIES} (at most 0.300 s wanted for --help)")
-    for name, took in measured.items():
-        show(f"  {name:44} {took:6.3f} s  {took / bare:5.1f} x bare python")
-    if only_start:
-        return
-    own, below = idle_memory()
-    show("memory of the idle daemon, resident (at most 120 MB wanted for its own process)")
-    show(f"  {'datavigil run':44} {own / 1e6:6.1f} MB")
-    show(f"  {str(len(below)) + ' processes below it (shared pages in each)':44} {sum(below) / 1e6:6.1f} MB")
+    sys.stdout.write(section(with_daemon=not options.parse_args().no_daemon) + "\n")
 
 
 if __name__ == "__main__":

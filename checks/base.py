@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
-from checks.question import Distribution, Of, Question, Schema, column_kind
+from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import Unit, amount
@@ -94,6 +94,8 @@ class Check(BaseModel):
     upward: ClassVar[bool] = False
     """Only more than usual is bad; less never is."""
     takes_segments: ClassVar[bool] = True
+    apart: ClassVar[bool] = False
+    """It runs other people's code on rows: judged in a process of its own, with its `timeout` and `memory_mb`."""
 
     id: str | None = Field(None, description="a name of your own, kept when columns or wording change")
     where: str | None = Field(None, description="only rows for which this SQL condition of the source holds")
@@ -123,6 +125,10 @@ class Check(BaseModel):
     def value(self, answers: Answers, rows: int) -> float | None:
         """The measured number from the answers of a window with this many rows; None: there is none (no rows, all missing)."""
         raise NotImplementedError
+
+    def trial(self) -> Iterable[str]:
+        """For a kind that is `apart`: what is wrong with its settings that only its libraries know, in sentences."""
+        return ()
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -292,6 +298,12 @@ def counts(answers: Answers, column: str) -> Counts:
     if not isinstance(answer, Counts):
         raise CannotJudge(f"{column} has no value counts")
     return answer
+
+
+def rows_in_all(answers: Answers, rows: int) -> int:
+    """The rows that were measured, or, of a sample, those it stands for."""
+    answer = answers.get(IN_ALL)
+    return int(answer.value or 0) if isinstance(answer, Number) else rows
 
 
 def rows(answers: Answers, key: str) -> Rows:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from checks.base import Check, Table, counts
+from checks.base import Check, NothingToJudge, Table, View, counts
 from checks.profile import Answers
 from checks.question import Categories, Question, Schema
-from checks.result import Family
+from checks.result import Family, Result
 
 
 class Distinct(Check):
@@ -23,6 +23,13 @@ class Distinct(Check):
 
     def questions(self, schema: Schema) -> Iterable[Question]:
         yield Categories(self.column)
+
+    def judge(self, view: View) -> Iterable[Result]:
+        value = self.value(view.answers, view.rows)
+        if value is None:
+            raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
+        estimated = "; an estimate, for nearly every row has a value of its own" if counts(view.answers, self.column).error else ""
+        yield self.verdict(view, value, self.past_values(view), extra=estimated)
 
     def value(self, answers: Answers, rows: int) -> float | None:
         distinct = counts(answers, self.column).distinct

@@ -131,4 +131,6 @@ class Query:
         return f"query({self.text},{self.rows})"
 
 
+IN_ALL = "rows in all"
+"""The key of the number of rows that a sample stands for; not there where all rows were measured."""
 Question = Scalar | Distribution | Categories | Duplicates | Watermark | Sample | Query

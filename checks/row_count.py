@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checks.base import Check, Table, View
+from checks.base import Check, Table, View, rows_in_all
 from checks.profile import Answers
 from checks.question import Question, Schema
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
@@ -25,7 +25,7 @@ class RowCount(Check):
         return ()
 
     def value(self, answers: Answers, rows: int) -> float | None:
-        return float(rows)
+        return float(rows_in_all(answers, rows))
 
     def judge(self, view: View) -> Iterable[Result]:
         if view.rows or self.where or view.segment:

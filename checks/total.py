@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from checks.base import Check, histogram
+from checks.base import Check, histogram, rows_in_all
 from checks.profile import Answers
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
@@ -23,4 +23,5 @@ class Total(Check):
         yield Distribution(self.column)
 
     def value(self, answers: Answers, rows: int) -> float | None:
-        return histogram(answers, self.column).total()
+        total = histogram(answers, self.column).total()
+        return None if total is None or not rows else total * (rows_in_all(answers, rows) / rows)

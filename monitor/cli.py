@@ -123,11 +123,14 @@ def backfill(
 @app.command("check-config")
 def check_config(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
     """Read the config and say what it means; all mistakes at once, exit 3 if there is one."""
-    from monitor import printing
+    from monitor import judging, printing
     from monitor.config import ConfigError, load
 
     try:
         read = load(config)
+        tried = judging.faults(read)
+        if tried:
+            raise ConfigError(read.path, tried)
     except ConfigError as wrong:
         if json:
             print(printing.as_json({"config": wrong.path, "faults": wrong.faults}))

@@ -19,12 +19,13 @@ from monitor import kinds
 from monitor.dataset import Dataset
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
-from monitor.settings import DaemonSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source, scheme_of
 
 SECTIONS = {
     "store": "[store]",
     "daemon": "[daemon]",
+    "reports": "[reports]",
     "sources": "[sources.NAME]",
     "datasets": "[datasets.NAME]",
     "channels": "[channels.NAME]",
@@ -35,7 +36,7 @@ SECTIONS = {
 NOT_YET = {
     "config": ("summary", "maintenance", "heartbeat"),
     "dataset": ("late", "sensitivity", "budget", "rows"),
-    "source": ("rate",),
+    "source": (),
     "route": ("digest", "escalate", "repeat"),
 }
 """Keys of the design that this version knows of and does not act on: it says so instead of refusing or pretending."""
@@ -61,6 +62,7 @@ class Config:
     path: Path
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    reports: ReportSettings = field(default_factory=ReportSettings)
     sources: Mapping[str, Source] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class _Reading:
         written = self.known("", written, "config")
         store = self.settings("[store]", written.get("store", {}), StoreSettings) or StoreSettings()
         daemon = self.settings("[daemon]", written.get("daemon", {}), DaemonSettings) or DaemonSettings()
+        reports = self.settings("[reports]", written.get("reports", {}), ReportSettings) or ReportSettings()
         sources = self.section("source", written, self.source)
         sources.setdefault("files", self.files())
         channels = self.section("channel", written, self.channel)
@@ -107,7 +110,9 @@ class _Reading:
             self.notes.append("no channel is set: nobody is told of anything, results are only stored")
         if self.faults:
             raise ConfigError(self.path, [self.outside.hidden(fault) for fault in self.faults])
-        return Config(self.path, self.rooted(store), daemon, sources, datasets, channels, routes, tuple(self.notes))
+        store = self.rooted(store)
+        reports = self.shelved(reports, store)
+        return Config(self.path, store, daemon, reports, sources, datasets, channels, routes, tuple(self.notes))
 
     def fault(self, place: str, message: str) -> None:
         self.faults.append(f"{place}: {message}")
@@ -214,6 +219,8 @@ class _Reading:
         if made is None:
             return None
         kind = sources[source].kind if source in sources else ""
+        if made.sample and source in sources and not sources[source].samples:
+            self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
             return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
         return made.model_copy(update={"checks": checks})
@@ -294,6 +301,13 @@ class _Reading:
         if not found or found[2] == ":memory:":
             return store
         return store.model_copy(update={"url": SecretStr(f"sqlite{found[1] or ''}:///{self.path.parent / found[2]}")})
+
+    def shelved(self, reports: ReportSettings, store: StoreSettings) -> ReportSettings:
+        """Where reports go, as an absolute path: beside the store's file where it is one and nothing else is said."""
+        file = re.fullmatch(r"sqlite(\+\w+)?:///([^?]+)(.*)", store.url.get_secret_value())
+        beside = Path(file[2]).parent if file and file[2] != ":memory:" else self.path.parent
+        folder = self.path.parent / reports.folder if reports.folder else beside / "datavigil-reports"
+        return reports.model_copy(update={"folder": str(folder.absolute())})
 
 
 def _in_time(channel: Channel, daemon: DaemonSettings) -> Channel:

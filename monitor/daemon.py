@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from checks.window import Window
 from monitor import delivery
+from monitor.coarsening import Coarsening
 from monitor.config import Config
+from monitor.dataset import Dataset
 from monitor.pool import workers
+from monitor.reports.reporter import Reporter, report, tidied
+from monitor.reports.wanted import Wanted, wanted
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
 from monitor.store import outbox, pruning
+from monitor.store.ledger import NotYet
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("datavigil")
 
 COLLECT = timedelta(seconds=0.5)
+COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
@@ -65,11 +72,13 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect` and `housekeeping` are the three jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.coarsening = Coarsening(config, store, runner.workers)
+        self.reporter = Reporter(config, store, now)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -84,9 +93,14 @@ class Daemon:
         """Record what workers have finished, start what that made room for, wake the senders."""
         self._guarded("collect", self._collect)
 
+    def coarsen(self) -> None:
+        """A small step of putting short windows' profiles together."""
+        self._guarded("coarsen", lambda: self.coarsening.step(now()))
+
     def housekeeping(self) -> None:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
+        self.reporter.tidy()
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
@@ -94,7 +108,8 @@ class Daemon:
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        for job, every in ((self.tick, self.config.daemon.tick), (self.collect, COLLECT), (self.housekeeping, HOUSEKEEPING)):
+        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -102,6 +117,7 @@ class Daemon:
         self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
             sender.thread.start()
+        self.reporter.thread.start()
         ticker.start()
         log.info("ready")
         while not self._told_to_stop():
@@ -111,10 +127,12 @@ class Daemon:
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
             sender.stop()
+        self.reporter.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
             sender.thread.join(max(until - time.monotonic(), 0.0))
+        self.reporter.thread.join(2.0)
         with self._turn:
             try:
                 self.runner.collect(now())
@@ -138,7 +156,10 @@ class Daemon:
         self.runner.tick(now())
 
     def _collect(self) -> None:
-        if self.runner.collect(now()):
+        finished = self.runner.collect(now())
+        self.reporter.want(finished)
+        # A rate lets the next window through between two ticks.
+        if finished or self.runner.held:
             self.runner.tick(now())
         for name in outbox.waiting_channels(self.store, now()):
             if name in self.senders:
@@ -181,18 +202,32 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
+        reports: list[Wanted] = []
         while True:
+            waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
                 left = [w for w in windows if (dataset.name, w.start) not in tried]
-                if left and runner.room(dataset):
-                    tried.add((dataset.name, left[0].start))
-                    runner.start(dataset, left[0], at)
+                if left and runner.room(dataset) and dataset.source not in waits:
+                    try:
+                        runner.start(dataset, left[0], at)
+                    except NotYet as rate:
+                        waits[dataset.source] = rate.wait
+                    else:
+                        tried.add((dataset.name, left[0].start))
             if not runner.running:
-                break
+                if not waits:
+                    break
+                time.sleep(min(waits.values()).total_seconds())
             for finished in runner.collect(at, patience=1.0):
+                reports += wanted([finished])
                 seen(finished)
             runner.keep()
     deliver_now(config, store)
+    # Last: whoever is to be told has been.
+    made = [report(config, store, one, now()) for one in reports if config.reports.enabled]
+    tidied(config, store, now())
+    if any(made):
+        deliver_now(config, store)
 
 
 def deliver_now(config: Config, store: Store) -> None:
@@ -204,6 +239,15 @@ def deliver_now(config: Config, store: Store) -> None:
     for name in (*config.channels, *fallbacks):
         # By a clock that stands still, so that a row whose try failed is not due again within this run.
         delivery.drain(config, store, name, lambda: at, most=1000)
+
+
+def _started(runner: Runner, dataset: Dataset, window: Window, again: bool) -> bool:
+    """`start` for a window of the past, as soon as the source's rate allows it."""
+    while True:
+        try:
+            return runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again)
+        except NotYet as rate:
+            time.sleep(rate.wait.total_seconds())
 
 
 def backfill(
@@ -221,7 +265,7 @@ def backfill(
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
         for window in windows:
-            if not runner.start(dataset, window, window.end + dataset.delay, tells=False, again=again):
+            if not _started(runner, dataset, window, again):
                 seen(None, len(windows))
                 continue
             while runner.running:

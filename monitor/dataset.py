@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
@@ -97,6 +98,9 @@ class Dataset(BaseModel):
     tags: Names = Field((), description="words of your own; routes can ask for them")
     runbook: str | None = Field(None, description="where it says what to do; put into each message")
     downstream: Names = Field((), description="who uses it; put into each message")
+    sample: int | None = Field(
+        None, ge=1000, description="of a window with more rows, measure about so many, picked at random; its results say so"
+    )
     mask: Names = Field((), description="columns whose values are never shown")
 
     @model_validator(mode="after")
@@ -115,10 +119,10 @@ class Dataset(BaseModel):
         """Its path holds the window: that file, whole, is the window."""
         return self.table is not None and ("{start" in self.table or "{end" in self.table)
 
-    @property
+    @cached_property
     def calendar(self) -> Calendar:
         return Calendar(self.every, self.timezone, self.origin)
 
     @property
     def place(self) -> Place:
-        return Place(self.table, self.query, self.time_column, self.timezone)
+        return Place(self.table, self.query, self.time_column, self.timezone, self.sample)

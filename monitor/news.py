@@ -15,6 +15,7 @@ from checks.window import Window
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
+from monitor.left_out import LEFT_OUT
 from monitor.store.decisions import Before, Decision
 from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
 
@@ -53,7 +54,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
 def checked(measured: Measured) -> set[str]:
     """Every check that was asked, whatever came of it: one that was skipped or errored is not gone."""
     asked = {result.check for result in measured.results}
-    return asked | {check + UNJUDGED for check in asked} | {MEASURE, ROW_COUNT}
+    return asked | {check + UNJUDGED for check in asked} | {MEASURE, ROW_COUNT, LEFT_OUT}
 
 
 def fresh(seen: Sequence[Sighting], before: Before) -> list[Sighting]:
@@ -80,6 +81,9 @@ def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetim
         # Without a check of that name too: an empty window was told under it, and is over.
         arrived = Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, "rows arrived")
         out.append(Sighting(own, arrived, window.start, window.end))
+    if all(r.check != LEFT_OUT for r in measured.results):
+        whole = Result(LEFT_OUT, LEFT_OUT, Family.ARRIVAL, Status.PASSED, "no window before this one was left out")
+        out.append(Sighting(own, whole, window.start, window.end))
     failed = measured.results[0] if measured.state == "errored" else None
     for subject, check in ((own, MEASURE), (source, REACHABLE)):
         if failed is None or failed.check == check:
@@ -112,11 +116,11 @@ def _deliveries(
     # Whom no route takes now may have been told of it before, and hears of its end.
     route = first(config.routes, about) or Route(to=())
     threads = {name: channel.threads for name, channel in config.channels.items()}
-    subject = _subject(dataset, window, measured, whole_source)
+    subject = _subject(dataset, window, measured, whole_source, before.reports.get(incident.id))
     return deliveries(change, subject, route, threads, before.told.get(incident.id, frozenset()), now)
 
 
-def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool) -> Subject:
+def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:
     if whole_source:
         return Subject(f"source {dataset.source}", timezone=dataset.timezone)
     return Subject(
@@ -128,4 +132,5 @@ def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source:
         dataset.timezone,
         str(window),
         measured.rows,
+        report,
     )

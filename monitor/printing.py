@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from monitor import compiling
 from monitor.config import Config
 from monitor.durations import words
 from monitor.runner import Finished
-from monitor.store import looking
+from monitor.store import looking, reports
 from monitor.store.store import Store
 
 MARK = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "errored": "ERRORED"}
@@ -83,6 +84,7 @@ def checked(config: Config) -> list[str]:
         )
         if dataset.time_column and not dataset.per_file:
             lines.append(f"  times in {dataset.time_column} without a zone are taken as {dataset.timezone}")
+        lines += [f"  {said}" for said in compiling.gaps(config.sources[dataset.source], dataset)]
     for name, source in config.sources.items():
         if not source.was_run:
             lines.append(f"source {name}: {source.kind} is compiled, never run: no test of ours has talked to such a database")
@@ -163,6 +165,7 @@ def incident_facts(store: Store, row: looking.Record) -> dict[str, Any]:
             for p in looking.members(store, row.id)
         ],
         "story": [{"at": e.at, "happened": e.happened, "text": e.text} for e in looking.story(store, row.id)],
+        "reports": [{"at": r.at, "host": r.host, "path": r.path} for r in reports.found(store, row.id)],
     }
 
 
@@ -173,6 +176,7 @@ def incidents(facts: Iterable[Mapping[str, Any]]) -> list[str]:
         lines.append(f"{f['incident']}  {f['severity'].upper()}  {f['dataset']}  {f['family']}  since {moment(f['since'])}{over}")
         told = [p["message"] + (f" [{p['segment']}]" if p["segment"] else "") for p in f["problems"]]
         lines += [f"    {line}" for line in (told or [f"{e['happened']}: {e['text']}" for e in f["story"]])]
+        lines += [f"    report: {r['path']}" for r in f["reports"][-1:]]
     return lines or ["no open incident"]
 
 

@@ -31,16 +31,15 @@ from monitor import fit, news, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed
 from monitor.job import Job, Measured
-from monitor.schedule import due
+from monitor.left_out import left_out
+from monitor.schedule import Agenda, in_turn
 from monitor.sources.faults import plain
-from monitor.store import ledger
+from monitor.store import ledger, past, waiting
 from monitor.store.decisions import Claim, Decision
 from monitor.store.store import Store
 
 log = logging.getLogger("datavigil.window")
 
-AT_ONCE = 5
-"""Windows of one dataset that are caught up per tick."""
 LONGEST_RETRY = timedelta(minutes=30)
 SAME_TIME_DAYS = 28
 
@@ -48,7 +47,7 @@ SAME_TIME_DAYS = 28
 class Workers(Protocol):
     """A pool of worker processes that kills what passes its deadline."""
 
-    def schedule(self, function: Any, args: Sequence[Any], timeout: float) -> Future[Measured]: ...
+    def schedule(self, function: Any, args: Sequence[Any], timeout: float) -> Future[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Running:
     dataset: Dataset
     future: Future[Measured]
     tells: bool
+    left_out: Result | None = None
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,26 @@ class Runner:
     store: Store
     workers: Workers
     running: dict[str, Running] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    """Sources with windows that only wait for the source's rate, as of the last tick."""
+    agenda: Agenda = field(default_factory=Agenda)
 
     def tick(self, now: datetime) -> None:
         """Start every window that is due and for which there is room."""
+        self.held.clear()
         # Those that wait longest first, so that one dataset's backlog does not hold up the others.
-        for dataset, windows in sorted(self.due(now), key=lambda d: d[1][0].end):
+        oldest = sorted(self.due(now), key=lambda d: d[1][0].end)
+        busy = Counter(run.dataset.source for run in self.running.values())
+        for dataset, windows in in_turn(((d[0].source, d) for d in oldest), busy):
+            if self.full:
+                return
             # Only the oldest: it is history for the next, also where another daemon is at it.
-            if not self.room(dataset):
+            if dataset.source in self.held or not self.room(dataset):
                 continue
             try:
                 self.start(dataset, windows[0], now)
+            except ledger.NotYet:
+                self.held.add(dataset.source)
             except Exception as fault:
                 if not _its_own(fault):
                     raise
@@ -109,43 +119,61 @@ class Runner:
     def due(
         self, now: datetime, names: Collection[str] | None = None, anyway: bool = False
     ) -> Iterator[tuple[Dataset, list[Window]]]:
-        """Each dataset with its windows to measure at `now`, oldest first: new ones, and those to try again.
+        """Each dataset with windows to measure at `now`, oldest first: its next new one, and its oldest to try again.
 
-        `anyway`: also those whose next try is not due yet.
+        `anyway`: all to try again, also those whose next try is not due yet.
         """
-        last_ends = ledger.last_ends(self.store)
-        again: dict[str, list[tuple[datetime, datetime]]] = {}
-        for name, start, end in ledger.unfinished(self.store, now, anyway):
-            again.setdefault(name, []).append((start, end))
+        last_ends = waiting.last_ends(self.store)
+        again = self._again(now, anyway)
         for name, dataset in self.config.datasets.items():
             if names is not None and name not in names:
                 continue
-            oldest = now - dataset.catchup
-            retries = [Window(s, e, dataset.timezone) for s, e in again.get(name, []) if oldest <= e <= now - dataset.delay]
-            new = due(dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup, AT_ONCE)
-            last = last_ends.get(name)
-            if new and last is not None and new[0].start > last:
-                log.error("dataset %s: the windows from %s to %s are left out: older than catchup", name, last, new[0].start)
-            if retries or new:
-                yield dataset, sorted({*retries, *new})
+            new = self.agenda.first(name, dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup)
+            retries = again.get(name)
+            if new or retries:
+                yield dataset, sorted({*(retries or ()), *((new,) if new else ())})
+
+    def _again(self, now: datetime, anyway: bool) -> dict[str, list[Window]]:
+        """Dataset -> windows to try again, none older than its catchup."""
+        found = waiting.unfinished(self.store, now, anyway=True) if anyway else []
+        datasets = self.config.datasets
+        for catchup in () if anyway else {dataset.catchup for dataset in datasets.values()}:
+            oldest = waiting.oldest_unfinished(self.store, now, now - catchup)
+            found += [one for one in oldest if one[0] in datasets and datasets[one[0]].catchup == catchup]
+        again: dict[str, list[Window]] = {}
+        for name, start, end in found:
+            dataset = datasets.get(name)
+            if dataset and now - dataset.catchup <= end <= now - dataset.delay:
+                again.setdefault(name, []).append(Window(start, end, dataset.timezone))
+        return again
+
+    @property
+    def full(self) -> bool:
+        """The workers have enough to do."""
+        return len(self.running) >= 2 * self.config.daemon.workers
 
     def room(self, dataset: Dataset) -> bool:
         """One window of a dataset at a time (each is history for the next), no more at once than its source allows."""
-        if dataset.name in self.running:
+        if dataset.name in self.running or self.full:
             return False
         same = sum(r.dataset.source == dataset.source for r in self.running.values())
-        limit = self.config.sources[dataset.source].concurrency
-        return same < limit and len(self.running) < 2 * self.config.daemon.workers
+        return same < self.config.sources[dataset.source].concurrency
 
     def start(self, dataset: Dataset, window: Window, now: datetime, tells: bool = True, again: bool = False) -> bool:
-        """Claim a window and hand it to a worker; False where it is somebody else's or finished."""
-        claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again)
+        """Claim a window and hand it to a worker; False where it is somebody else's or finished.
+
+        Raises ledger.NotYet where the source's rate is used up.
+        """
+        source = self.config.sources[dataset.source]
+        paced = (dataset.source, source.rate) if source.rate else None
+        claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again, paced)
         if claim is None:
             return False
-        history = ledger.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
-        job = Job(dataset, self.config.sources[dataset.source], window, now, history, self.reference(dataset))
+        history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
+        job = Job(dataset, source, window, now, history, self.reference(dataset))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
-        self.running[dataset.name] = Running(claim, dataset, future, tells)
+        skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
+        self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
         return True
 
     def reference(self, dataset: Dataset) -> list[tuple[datetime, datetime, bytes]] | None:
@@ -156,7 +184,7 @@ class Runner:
         calendar = dataset.calendar
         first = calendar.holding(datetime(fixed.start.year, fixed.start.month, fixed.start.day, 12, tzinfo=UTC))
         last = calendar.holding(datetime(fixed.end.year, fixed.end.month, fixed.end.day, 12, tzinfo=UTC))
-        return ledger.between(self.store, dataset.name, first.start, last.start)
+        return past.between(self.store, dataset.name, first.start, last.start)
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""
@@ -179,6 +207,8 @@ class Runner:
     def recorded(self, run: Running, now: datetime) -> Finished:
         """The window, recorded; one whose outcome no store could take is recorded as errored, with that as the reason."""
         measured = outcome(run.future, run.dataset)
+        if run.left_out is not None:
+            measured = replace(measured, results=[*measured.results, run.left_out])
         try:
             return self.finish(run, measured, now)
         except Exception as fault:

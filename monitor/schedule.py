@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from checks.window import Window
 
+T = TypeVar("T")
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 A_MONDAY = date(1970, 1, 5)
@@ -51,15 +54,17 @@ class Calendar:
     def previous(self, window: Window) -> Window:
         return self.holding(window.start - timedelta(microseconds=1))
 
+    def following(self, after: datetime) -> Window:
+        """The first window that starts at or after an instant."""
+        window = self.holding(after)
+        return self.next(window) if window.start < after else window
+
     def closed(self, after: datetime | None, until: datetime, most: int | None = None) -> Iterator[Window]:
         """Windows that start at or after `after` and end at or before `until`, oldest first; without `after` only the last one."""
         if after is None:
             yield self.previous(self.holding(until))
             return
-        window = self.holding(after)
-        if window.start < after:
-            window = self.next(window)
-        count = 0
+        window, count = self.following(after), 0
         while window.end <= until and (most is None or count < most):
             yield window
             window, count = self.next(window), count + 1
@@ -107,3 +112,43 @@ def due(
     if last_end is None:
         return list(calendar.closed(None, until))
     return list(calendar.closed(max(last_end, until - catchup), until, most))
+
+
+@dataclass
+class Agenda:
+    """The next window of each dataset, remembered: at thousands of datasets their calendars would be most of a tick's work.
+
+    Nothing depends on what is remembered, it is only not worked out again while the dataset's last window is the same.
+    """
+
+    _next: dict[str, tuple[datetime, Window]] = field(default_factory=dict)
+
+    def first(
+        self, name: str, calendar: Calendar, last_end: datetime | None, now: datetime, delay: timedelta, catchup: timedelta
+    ) -> Window | None:
+        """The first of the windows that `due` gives; None where none is due."""
+        if last_end is None:
+            return due(calendar, None, now, delay, catchup, 1)[0]
+        known = self._next.get(name)
+        if known is None or known[0] != last_end:
+            known = self._next[name] = (last_end, calendar.following(last_end))
+        window = known[1]
+        if window.end > now - delay:
+            return None
+        if window.start >= now - delay - catchup:
+            return window
+        return next(iter(due(calendar, last_end, now, delay, catchup, 1)), None)
+
+
+def in_turn(waiting: Iterable[tuple[str, T]], busy: Mapping[str, int]) -> list[T]:
+    """The same things, source by source in turn: those of the source that has the fewest at work first (`busy`).
+
+    `waiting` are (source, thing), those that wait longest first, and so they stay within a source. A source's backlog is older than
+    anything of the others, and would always come before it.
+    """
+    turns = Counter(busy)
+    ranked: list[tuple[int, int, T]] = []
+    for source, thing in waiting:
+        turns[source] += 1
+        ranked.append((turns[source], len(ranked), thing))
+    return [thing for *_, thing in sorted(ranked, key=lambda r: r[:2])]

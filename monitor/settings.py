@@ -20,6 +20,9 @@ class StoreSettings(Settings):
 
     url: SecretStr = Field(SecretStr("sqlite:///datavigil.db"), description="sqlite:///file.db or postgresql+psycopg://...")
     keep_results: Span = Field(timedelta(days=400), description="results older than this are forgotten")
+    coarsen_after: Span = Field(
+        timedelta(days=35), description="of windows shorter than a day only their days' profiles are kept after this"
+    )
     keep_profiles: Span = Field(timedelta(days=400), description="profiles older than this are forgotten")
 
     @field_validator("url")
@@ -48,6 +51,17 @@ class DaemonSettings(Settings):
                 "lease must be at least twice send_timeout and three times tick, or work is taken over while it goes on"
             )
         return self
+
+
+class ReportSettings(Settings):
+    """`[reports]`: an HTML report of Evidently's on each incident of drift that opens or gets worse."""
+
+    enabled: bool = Field(True, description="false: none is made")
+    folder: str | None = Field(None, description="default: datavigil-reports beside the store's file, else beside the config")
+    keep: Span = Field(timedelta(days=30), description="reports older than this are deleted")
+    rows: int = Field(5000, ge=100, le=100_000, description="rows of the window, and of the reference, that are drawn")
+    timeout: Span = Field(timedelta(minutes=5), description="a report that takes longer is given up")
+    memory_mb: int = Field(2048, ge=1024, description="megabytes that its process may take")
 
 
 class SummarySettings(Settings):

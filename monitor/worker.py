@@ -17,13 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from checks.base import Check, Past, Table, View, judged
+from checks.base import Check, Past, Table, View, judged, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import Population, Question, Schema
+from checks.question import IN_ALL, Population, Question, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
+from checks.wording import amount
 from monitor.dataset import Dataset, Previous
 from monitor.job import Job, Measured, State
+from monitor.judging import judged_apart
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, SourceDown, SourceError
 
@@ -67,17 +69,21 @@ def measure_window(job: Job) -> Measured:
         return _errored(MEASURE, str(fault), began)
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
-    results = judge(job, checks, profile, history)
+    results = judge(job, checks, profile, history, began)
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(dataset, job, "the window has no rows"))
     results = [_unseen(result, dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
-    return Measured(state, results, profile.rows, time.monotonic() - began, profile.to_bytes())
+    rows = rows_in_all(profile.answers(), profile.rows)
+    return Measured(state, results, rows, time.monotonic() - began, profile.to_bytes())
 
 
-def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored]) -> list[Result]:
-    """Every check on the whole window and on each of its segments."""
+def judge(
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored], began: float | None = None
+) -> list[Result]:
+    """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
+    apart: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = isinstance(kept, Previous) and not kept.same_weekday
@@ -94,8 +100,22 @@ def judge(job: Job, checks: Sequence[Check], profile: Profile, history: Sequence
             results.append(_result(check, Status.ERRORED, f"{check.name}: {unread.reason}"))
             continue
         for segment in _segments(check, job.dataset, profile):
-            results += judged(check, _view(job, check, profile, history, reference, segment))
-    return results
+            view = _view(job, check, profile, history, reference, segment)
+            if check.apart:
+                apart.append((check, view))
+            else:
+                results += judged(check, view)
+    results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
+    return [_of_a_sample(result, profile) for result in results]
+
+
+def _of_a_sample(result: Result, profile: Profile) -> Result:
+    """A verdict on a sample says so, except the number of rows, which is known."""
+    whole = profile.answers().get(IN_ALL)
+    if not isinstance(whole, Number) or result.kind == ROW_COUNT or result.status is Status.ERRORED:
+        return result
+    said = f"{result.message}; on a sample of {amount(profile.rows, 'rows')} of {amount(whole.value or 0, 'rows')} rows"
+    return replace(result, message=said, details={**(result.details or {}), "sample": [profile.rows, whole.value]})
 
 
 def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:

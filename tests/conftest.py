@@ -140,6 +140,52 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log.close()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A running Spark: the url of its master, that of its Connect server, and a session that may write."""
+
+    master: str
+    connect: str
+    admin: Any
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self.admin.sql(statement)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One Spark for all tests: a driver, two executors in processes of their own, and Spark Connect on the same driver."""
+    try:
+        import grpc_status  # noqa: F401 - brought by pyspark[connect], like all of it
+        import pyspark  # noqa: F401
+    except ImportError:
+        need("datavigil[spark]")
+    if not shutil.which("java"):
+        need("java")
+    from monitor.sources.spark_session import KEEPER, Address
+
+    folder, port = tmp_path_factory.mktemp("spark"), _free_port()
+    settings = {
+        "spark.master": "local-cluster[2,1,1024]",
+        "spark.driver.memory": "512m",
+        "spark.executor.memory": "512m",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": f"file://{folder}",
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    url = "spark://?" + "&".join(f"{name}={value}" for name, value in settings.items())
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    try:
+        # Held from here to the end, it is never idle.
+        with KEEPER.session(Address.of(url)) as session:
+            yield Cluster(url, f"sc://127.0.0.1:{port}", session)
+    finally:
+        KEEPER.end()
+
+
 def _answers(path: str, process: subprocess.Popen[bytes]) -> None:
     """Returns as soon as the server's socket takes a connection. This waits for another program, not for our own code."""
     deadline = time.monotonic() + 60

@@ -221,7 +221,7 @@ FORBIDDEN = {
     "sqlalchemy", "duckdb", "psycopg", "slack_sdk", "smtplib", "monitor", "alerts", "ssl", "asyncio", "glob",
 }  # fmt: skip
 ONLY_FOR_TYPES = {"ibis"}
-MAY_READ_THE_ENVIRONMENT = {"evidently_report.py"}
+MAY_READ_THE_ENVIRONMENT = {"evidently_making.py"}
 
 
 def files() -> list[Path]:

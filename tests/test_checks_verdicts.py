@@ -337,6 +337,13 @@ def test_half_as_many_different_values_fail() -> None:
     assert result.value == 40
 
 
+def test_an_estimated_number_of_different_values_is_called_one() -> None:
+    seen = {"categories(t)": Counts({}, other=10_000_000, distinct=9_876_543, error=0.002)}
+    result = only(judged(Distinct(column="t", at_least=1), view(seen, rows=10_000_000)))
+    assert "an estimate" in result.message
+    assert "estimate" not in only(judged(Distinct(column="t", at_least=1), view(values(a=5)))).message
+
+
 # mean, quantile
 
 

@@ -19,6 +19,7 @@ from monitor import printing
 from monitor.config import Config, ConfigError, load
 from monitor.dataset import Fixed, Previous
 from monitor.runner import Runner
+from monitor.sources.duckdb import DuckDB
 
 ROOT = Path(__file__).parent.parent
 PASSWORD, TOKEN = "s3cr3t/w:rd'\"", "xoxb-000-hidden"
@@ -242,7 +243,6 @@ def test_what_the_environment_holds_is_not_filled_in_again(tmp_path: Path) -> No
         (f"{DATASET}late = '1h'", 'dataset "orders": late is not acted on by this version yet'),
         (f"{DATASET}[heartbeat]\nurl = 'https://example.com'", "heartbeat is not acted on by this version yet"),
         (f"{DATASET}[[maintenance]]\nreason = 'x'", "maintenance is not acted on by this version yet"),
-        (f"{DATASET}[sources.a]\nurl = 'duckdb:///a.db'\nrate = 5", 'source "a": rate is not acted on by this version yet'),
         (f"{DATASET}{CHANNEL}[[routes]]\nto = 'team'\nescalate = {{}}", "route 1: escalate is not acted on by this version yet"),
         (DATASET, "no channel is set: nobody is told of anything, results are only stored"),
         (
@@ -403,7 +403,7 @@ def test_a_wrong_check_is_told_in_words(tmp_path: Path, check: str, said: str) -
         ("[channels.a]\nkind = 'console'\nfallback = 'b'", 'channel "a": unknown channel for fallback "b"; known: a'),
         ("[channels.a]\nkind = 'console'\nfallback = 'a'", 'channel "a": fallback: it cannot stand in for itself'),
         ("[store]\nurl = 'mysql://h/d'", "[store]: url: must be sqlite:///file.db or postgresql+psycopg://"),
-        ("[store]\nkeep = '1d'", '[store]: unknown key "keep"; known: keep_profiles, keep_results, url'),
+        ("[store]\nkeep = '1d'", '[store]: unknown key "keep"; known: coarsen_after, keep_profiles, keep_results, url'),
         ("[daemon]\nworkers = 0", "[daemon]: workers: must be at least 1"),
         ("[daemon]\ntick = '0s'", "[daemon]: tick: must be longer than 0s"),
         ("[daemon]\nlease = '1s'", "[daemon]: lease must be at least twice send_timeout and three times tick"),
@@ -612,3 +612,26 @@ def test_a_password_in_a_url_may_hold_what_is_special_in_a_url(tmp_path: Path) -
     for password, encoded in (("a/b@c#d?e", "a%2Fb%40c%23d%3Fe"), ("a%2Fb", "a%2Fb")):
         url = load(path, {"SHOP": password}).sources["shop"].url.get_secret_value()
         assert url == f"postgres://reader:{encoded}@db/shop"
+
+
+def test_a_sample_is_refused_where_the_source_cannot_hold_one(tmp_path: Path) -> None:
+    text = '[sources.shop]\nurl = "postgres://u@h/d"\n[datasets.orders]\nsource = "shop"\ntable = "o"\ntime_column = "at"\n'
+    text += "sample = 5000\n"
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r'dataset "orders": sample is not for a postgres source'):
+        load(tmp_path / "config.toml", environment={})
+
+
+def test_memory_and_the_folder_to_spill_into_are_the_source_s(tmp_path: Path) -> None:
+    text = '[sources.files]\nmemory = "512MB"\nspill = "spill"\n[datasets.d]\ntable = "d/{start:%Y}.csv"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    source = load(tmp_path / "config.toml", environment={}).sources["files"]
+    assert isinstance(source, DuckDB)
+    assert (source.memory, source.spill) == ("512MB", tmp_path / "spill")
+
+
+def test_a_size_that_is_none_is_told_with_the_form_that_is_wanted(tmp_path: Path) -> None:
+    text = '[sources.lake]\nurl = "duckdb:///lake.duckdb"\nmemory = "lots"\n[datasets.d]\ntable = "d/{start:%Y}.csv"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'lots' is no size; write a number and KB, MB or GB"):
+        load(tmp_path / "config.toml", environment={})

@@ -15,7 +15,7 @@ from monitor import kinds
 from monitor.config import load
 from monitor.dataset import Dataset
 from monitor.durations import parse
-from monitor.settings import DaemonSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[routes]]": Route,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
+    "[reports]": ReportSettings,
     "[summary]": SummarySettings,
 }
 
@@ -81,7 +82,7 @@ def test_every_config_shown_is_one_that_works(page: str, tmp_path: Path) -> None
         assert config.datasets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/config.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/config.md", "docs/reports.md"])
 def test_no_link_between_pages_is_dead(page: str) -> None:
     path = ROOT / page
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8"))

@@ -81,7 +81,7 @@ WORLD = {
     "urllib",
 }
 """What reaches connections, clocks, files or the network. `os` is for DO_NOT_TRACK alone, in the checks that run Evidently."""
-ALLOWED = {("evidently.py", "os"), ("evidently_report.py", "os")}
+ALLOWED = {("evidently_making.py", "os")}
 
 
 def imported(path: Path) -> set[str]:

@@ -22,7 +22,7 @@ from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
-from monitor.store import decisions, ledger, looking
+from monitor.store import decisions, leases, ledger, looking, past, waiting
 from monitor.store.decisions import Before, Claim, Decision
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows
@@ -176,9 +176,9 @@ def test_the_window_of_a_dead_process_of_our_host_is_taken_over_at_once(store: S
     claimed(store)
     dead = _dead_process()
     with store.begin() as connection:
-        connection.execute(update(windows).values(lease_owner=ledger.owner().replace(str(os.getpid()), str(dead))))
+        connection.execute(update(windows).values(lease_owner=leases.owner().replace(str(os.getpid()), str(dead))))
 
-    assert ledger.unfinished(store, NOON) == [("orders", window().start, window().end)]
+    assert waiting.unfinished(store, NOON) == [("orders", window().start, window().end)]
     assert claimed(store).attempts == 2
 
 
@@ -188,14 +188,14 @@ def test_the_window_of_a_process_elsewhere_is_left_until_its_lease_ends(store: S
     with store.begin() as connection:
         connection.execute(update(windows).values(lease_owner=owner))
 
-    assert ledger.unfinished(store, NOON) == []
+    assert waiting.unfinished(store, NOON) == []
     assert ledger.claim(store, "orders", window(), LEASE) is None
 
 
 def test_the_window_of_a_living_process_of_our_host_is_left(store: Store) -> None:
     claimed(store)
     with store.begin() as connection:
-        connection.execute(update(windows).values(lease_owner=ledger.owner().replace(str(os.getpid()), str(os.getppid()))))
+        connection.execute(update(windows).values(lease_owner=leases.owner().replace(str(os.getpid()), str(os.getppid()))))
 
     assert ledger.claim(store, "orders", window(), LEASE) is None
 
@@ -213,7 +213,7 @@ def test_a_window_that_is_given_back_is_free(store: Store) -> None:
 
     ledger.give_back(store, [claim])
 
-    assert ledger.unfinished(store, NOON) == [("orders", window().start, window().end)]
+    assert waiting.unfinished(store, NOON) == [("orders", window().start, window().end)]
     assert claimed(store).token != claim.token
 
 
@@ -229,9 +229,9 @@ def test_an_errored_window_is_tried_again_when_its_time_has_come(store: Store) -
     broken = Measured("errored", [], error="no route")
     ledger.record(store, claimed(store), broken, NOON, ["orders"], None, retry_at=NOON + MINUTE)
 
-    assert ledger.unfinished(store, NOON) == []
-    assert ledger.unfinished(store, NOON, anyway=True) == [("orders", window().start, window().end)]
-    assert ledger.unfinished(store, NOON + MINUTE) == [("orders", window().start, window().end)]
+    assert waiting.unfinished(store, NOON) == []
+    assert waiting.unfinished(store, NOON, anyway=True) == [("orders", window().start, window().end)]
+    assert waiting.unfinished(store, NOON + MINUTE) == [("orders", window().start, window().end)]
     assert claimed(store).attempts == 2
 
 
@@ -239,7 +239,7 @@ def test_windows_to_try_again_come_oldest_first(store: Store) -> None:
     for hours in (2, 0, 1):
         ledger.record(store, claimed(store, window(hours)), Measured("errored", []), NOON, ["orders"], None, retry_at=NOON)
 
-    assert [start for _, start, _ in ledger.unfinished(store, NOON)] == [window(n).start for n in range(3)]
+    assert [start for _, start, _ in waiting.unfinished(store, NOON)] == [window(n).start for n in range(3)]
 
 
 def test_the_last_end_of_each_dataset_is_known(store: Store) -> None:
@@ -247,7 +247,7 @@ def test_the_last_end_of_each_dataset_is_known(store: Store) -> None:
         claimed(store, window(hours))
     claimed(store, window(7), "refunds")
 
-    assert ledger.last_ends(store) == {"orders": window(3).end, "refunds": window(7).end}
+    assert waiting.last_ends(store) == {"orders": window(3).end, "refunds": window(7).end}
 
 
 # Recording.
@@ -272,7 +272,7 @@ def test_everything_a_window_came_to_is_recorded(store: Store) -> None:
     row = row_of(store)
     assert (row.state, row.rows, row.seconds, row.finished_at, row.told) == ("done", 100, 0.5, NOON, True)
     assert (row.lease_token, row.lease_until) == (None, None)
-    assert ledger.history(store, "orders", window().end, 9) == [(window().start, window().end, b"profile")]
+    assert past.history(store, "orders", window().end, 9) == [(window().start, window().end, b"profile")]
 
 
 def test_recording_a_window_again_replaces_its_results(store: Store) -> None:
@@ -282,7 +282,7 @@ def test_recording_a_window_again_replaces_its_results(store: Store) -> None:
     ledger.record(store, claim, measured(passed(), body=b"newer"), NOON, ["orders"], None)
 
     assert [(r.column, r.status) for r in looking.found_results(store)] == [("amount", "passed")]
-    assert [body for *_, body in ledger.history(store, "orders", window().end, 9)] == [b"newer"]
+    assert [body for *_, body in past.history(store, "orders", window().end, 9)] == [b"newer"]
 
 
 def test_a_replayed_window_moves_no_problem_and_tells_nothing_twice(store: Store) -> None:
@@ -473,14 +473,14 @@ def test_history_comes_oldest_first_the_last_ones_and_only_what_ended_before(sto
     ledger.record(store, claimed(store, window(1), "refunds"), measured(body=b"x"), NOON, ["refunds"], None)
 
     def bodies(before: datetime, most: int) -> list[int]:
-        return [body[0] for *_, body in ledger.history(store, "orders", before, most)]
+        return [body[0] for *_, body in past.history(store, "orders", before, most)]
 
     assert bodies(window(4).end, 99) == [0, 1, 2, 3, 4]
     assert bodies(window(4).start, 99) == [0, 1, 2, 3]
     assert bodies(window(4).start, 2) == [2, 3]
     assert bodies(window(3).end - MINUTE, 1) == [2]
     assert bodies(window(0).start, 99) == []
-    inside = ledger.between(store, "orders", window(1).start, window(3).end)
+    inside = past.between(store, "orders", window(1).start, window(3).end)
     assert [body[0] for *_, body in inside] == [1, 2, 3]
     assert (inside[0][0], inside[-1][1]) == (window(1).start, window(3).end)
 
@@ -490,7 +490,7 @@ def test_a_window_without_a_profile_leaves_the_old_history_alone(store: Store) -
 
     ledger.record(store, claimed(store, again=True), Measured("errored", []), NOON, ["orders"], None, retry_at=NOON)
 
-    assert [body for *_, body in ledger.history(store, "orders", window().end, 9)] == [b"profile"]
+    assert [body for *_, body in past.history(store, "orders", window().end, 9)] == [b"profile"]
 
 
 # Values no store would take as they are.

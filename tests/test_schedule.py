@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checks.window import Window
 from monitor.durations import parse
-from monitor.schedule import Calendar, due
+from monitor.schedule import Agenda, Calendar, due, in_turn
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 ZONES = [
@@ -226,6 +226,57 @@ def test_catching_up_in_steps_gives_every_window_once_and_in_order(
     assert seen == list(calendar.closed(last, now))
     assert all(a.end == b.start for a, b in pairwise(seen))
     assert not seen or seen[0].start == last
+
+
+@given(instants, st.sampled_from(ZONES), st.sampled_from(["15m", "1h", "6h", "1d", "1w"]), st.integers(0, 30), st.integers(0, 50))
+def test_what_is_remembered_of_a_dataset_changes_nothing(now: datetime, zone: str, every: str, late: int, behind: int) -> None:
+    calendar, agenda = Calendar(parse(every), zone), Agenda()
+    delay, catchup = timedelta(minutes=late), parse(every) * 20
+    last: datetime | None = calendar.holding(now - parse(every) * behind).end
+    for step in range(12):
+        # Time goes on, sometimes far; the last window moves as it is measured, stays where nobody measures it, or is forgotten.
+        now += parse(every) * (step % 5) / 3
+        [*first] = due(calendar, last, now, delay, catchup, 1)
+        assert agenda.first("orders", calendar, last, now, delay, catchup) == (first[0] if first else None)
+        last = (first[0].end if first else last) if step % 3 else last
+        last = None if step == 8 else last
+
+
+def test_datasets_are_remembered_apart() -> None:
+    agenda, now = Agenda(), at("2026-11-26T10:00")
+    for name, last in (("a", "2026-11-24T00:00"), ("b", "2026-11-25T00:00"), ("a", "2026-11-24T00:00")):
+        found = agenda.first(name, DAILY, at(last), now, timedelta(0), 7 * DAY)
+        assert str(found) == last[:10]
+
+
+# Who comes first.
+
+
+def test_one_sources_backlog_takes_its_turn_like_the_others() -> None:
+    backlog = [("slow", f"slow-{n}") for n in range(5)]
+
+    assert in_turn([*backlog, ("quick", "quick-0"), ("other", "other-0")], {}) == [
+        "slow-0",
+        "quick-0",
+        "other-0",
+        *(f"slow-{n}" for n in range(1, 5)),
+    ]
+
+
+def test_a_source_that_is_busy_comes_after_those_that_wait() -> None:
+    waiting = [("slow", "slow-0"), ("slow", "slow-1"), ("quick", "quick-0"), ("quick", "quick-1")]
+
+    assert in_turn(waiting, {"slow": 1}) == ["quick-0", "slow-0", "quick-1", "slow-1"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())), st.dictionaries(st.sampled_from("abc"), st.integers(0, 3)))
+def test_nothing_is_left_out_and_a_sources_own_order_stays(waiting: list[tuple[str, int]], busy: dict[str, int]) -> None:
+    things = [(source, n, i) for i, (source, n) in enumerate(waiting)]
+    ordered = in_turn([(thing[0], thing) for thing in things], busy)
+
+    for source in "abc":
+        assert [t for t in ordered if t[0] == source] == [t for t in things if t[0] == source]
+    assert len(ordered) == len(things)
 
 
 def test_naive_times_and_windows_without_length_are_refused() -> None:

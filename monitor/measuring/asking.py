@@ -41,8 +41,7 @@ class Rowset:
 
     @property
     def has_nan(self) -> bool:
-        """The engine has a NaN to ask for (SQLite and MySQL have none)."""
-        return self.connection.name not in {"sqlite", "mysql"}
+        return self.source.has_nan(self.connection)
 
     def rows(self, table: ir.Table) -> list[Record]:
         return self.source.rows(self.connection, table)

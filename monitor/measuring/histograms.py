@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checks.grid import Grid
@@ -13,6 +14,7 @@ from checks.question import Distribution
 from monitor.measuring import fitting
 from monitor.measuring import grid as grids
 from monitor.measuring.asking import Found, Rowset, each_batch
+from monitor.sources.base import Source
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -49,14 +51,52 @@ def distributions(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str
 
 def _union(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> ir.Table:
     """Question, bucket, (segment,) rows, the two sums, the smallest and the largest value; of all columns."""
-    import ibis
-
-    parts = [_branch(rowset, question, on[question.key], place) for place, question in enumerate(asked)]
-    union = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    union = _placed(rowset, asked, on)
+    # The heavy part of the formula stands once, above all columns.
     bucketed = union.mutate(b=grids.bucket(union.a, union.k, union.z, rowset.has_nan))
     ordinary, huge = grids.sums(bucketed.a)
     grouped = bucketed.group_by("q", "b", *rowset.keys(bucketed))
     return grouped.aggregate(n=bucketed.count(), s=ordinary, h=huge, low=bucketed.x.min(), high=bucketed.x.max())
+
+
+def _placed(rowset: Rowset, asked: Sequence[Distribution], on: Mapping[str, Grid]) -> ir.Table:
+    """The columns below one another: question, value, value less the centre, zone, z, (segment)."""
+    import ibis
+
+    parts = [partial(_part, rowset, question, on[question.key], place) for place, question in enumerate(asked)]
+    if type(rowset.source).unpivoted is not Source.unpivoted:
+        narrow = rowset.only(*(question.column for question in asked))
+        return rowset.source.unpivoted(rowset.connection, narrow, parts)
+    # An engine that keeps columns apart reads each by itself.
+    selects = [_nested(rowset, question, on[question.key], place) for place, question in enumerate(asked)]
+    return ibis.union(*selects) if len(selects) > 1 else selects[0]
+
+
+def _part(rowset: Rowset, question: Distribution, grid: Grid, place: int, table: ir.Table) -> dict[str, Any]:
+    import ibis
+
+    x, a = _values(table, question, grid)
+    k, z = grids.placed(a, grid)
+    return {"q": ibis.literal(place, "int32"), "x": x, "a": a, "k": k, "z": z, **rowset.keys(table)}
+
+
+def _nested(rowset: Rowset, question: Distribution, grid: Grid, place: int) -> ir.Table:
+    """The same as a table, in which the value less the centre is computed once."""
+    import ibis
+
+    narrow = rowset.only(question.column)
+    x, a = _values(narrow, question, grid)
+    table = narrow.select(x=x, a=a, **rowset.keys(narrow))
+    k, z = grids.placed(table.a, grid)
+    return table.select(q=ibis.literal(place, "int32"), x=table.x, a=table.a, k=k, z=z, **rowset.keys(table))
+
+
+def _values(table: ir.Table, question: Distribution, grid: Grid) -> tuple[Any, Any]:
+    """The values, and the values less the centre."""
+    column = number(table, question)
+    less = grids.apart(column, grid)
+    # Where floats cannot tell neighbours apart, their distance from the centre can.
+    return less if isinstance(grid.center, int) else column.cast("float64"), less
 
 
 def histogram(grid: Grid, records: Sequence[tuple[Any, ...]]) -> Histogram:
@@ -78,20 +118,6 @@ def histogram(grid: Grid, records: Sequence[tuple[Any, ...]]) -> Histogram:
         low=whole(min(low for low, _ in ends)) if ends else None,
         high=whole(max(high for _, high in ends)) if ends else None,
     )
-
-
-def _branch(rowset: Rowset, question: Distribution, grid: Grid, place: int) -> ir.Table:
-    """One column's values with their zone and z; the heavy part of the formula stands once, above the union of all columns."""
-    import ibis
-
-    narrow = rowset.only(question.column)
-    column = number(narrow, question)
-    less = grids.apart(column, grid)
-    # Where floats cannot tell neighbours apart, their distance from the centre can.
-    x = less if isinstance(grid.center, int) else column.cast("float64")
-    table = narrow.select(x=x, a=less, **rowset.keys(narrow))
-    k, z = grids.placed(table.a, grid)
-    return table.select(q=ibis.literal(place, "int32"), x=table.x, a=table.a, k=k, z=z, **rowset.keys(table))
 
 
 def number(table: ir.Table, question: Distribution) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from checks.profile import Answer, Broken, Counts, Grid, Histogram, Number, Profile
 from checks.question import (
+    IN_ALL,
     Categories,
     Distribution,
     Duplicates,
@@ -45,13 +46,15 @@ Part = dict[str, Answer]
 
 @dataclass(frozen=True)
 class Reading:
-    """A window that can be asked. `schema` maps columns to Ibis types, without the mark of those that cannot be missing."""
+    """A window that can be asked. `schema` maps columns to Ibis types, without the mark of those that cannot be missing; `whole` is
+    the number of its rows where the table is a sample of them."""
 
     source: Source
     connection: SQLBackend
     place: Place
     window: Window
     table: ir.Table
+    whole: int | None = None
 
     @property
     def schema(self) -> dict[str, str]:
@@ -63,8 +66,10 @@ def reading(source: Source, place: Place, window: Window, timeout: timedelta) ->
     """The window, open for questions. Raises SourceDown, SourceError and NoData."""
     with source.connect(timeout) as connection:
         with source.speaking(place):
-            table = source.window(connection, place, window)
-        yield Reading(source, connection, place, window, table)
+            table, whole = source.window(connection, place, window), None
+            if place.sample:
+                table, whole = source.sampled(connection, table, place.sample)
+        yield Reading(source, connection, place, window, table, whole)
 
 
 def measure(
@@ -94,7 +99,17 @@ def measure(
                 known[where] = _together(list(found.values()))
             for segment, answers in found.items():
                 parts.setdefault((where or "", segment), {}).update(answers)
+        if reading.whole is not None:
+            _scaled(parts.values(), reading.whole / max(int(rows), 1))
     return Profile(reading.schema, int(rows), parts)
+
+
+def _scaled(parts: Iterable[Part], share: float) -> None:
+    """How many rows each part stands for where a sample was measured."""
+    for part in parts:
+        rows = part.get(ROWS.key)
+        if isinstance(rows, Number):
+            part[IN_ALL] = Number(round((rows.value or 0) * share), "add")
 
 
 def _together(segments: Sequence[Part]) -> Part:

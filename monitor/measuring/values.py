@@ -19,6 +19,8 @@ LONGEST = 200
 """Characters of a value that are kept."""
 MOST_RARE = 500_000
 """Rows with values of their own, as a sample tells, up to which a column's rows are grouped by its values."""
+PARTS = 32
+"""Of which one is counted where distinct values are estimated by their hash."""
 OVERLOOKED = 0.002
 """The share of the rows that a value may have and still not be among the frequent ones of a sample; seen twice or more among
 10,000 rows is all but certain (1 - 4e-8) for a value that has it."""
@@ -115,8 +117,17 @@ def _totals(rowset: Rowset, asked: Sequence[Categories], approximate: bool) -> i
     columns: dict[str, Any] = {"rows": table.count()}
     for place, question in enumerate(asked):
         value = _value(table, question.column)
-        columns |= {f"n{place}": value.count(), f"d{place}": value.approx_nunique() if approximate else value.nunique()}
+        distinct = _estimated(rowset, value) if approximate else value.nunique()
+        columns |= {f"n{place}": value.count(), f"d{place}": distinct}
     return (table.group_by(**rowset.keys(table)) if rowset.segmented else table).aggregate(**columns)
+
+
+def _estimated(rowset: Rowset, value: Any) -> Any:
+    """About how many distinct values; exactly, where an engine can neither estimate nor choose values by their hash."""
+    if rowset.connection.name != "postgres":
+        return value.approx_nunique()
+    # What Ibis calls approximate there is exact, and sorts all values. A thirty-second of the values tells to a hundredth.
+    return value.nunique(where=value.hash() % PARTS == 0) * PARTS
 
 
 def _tops(rowset: Rowset, asked: Sequence[Categories]) -> ir.Table:

@@ -6,7 +6,7 @@ Only worker processes connect: Ibis is imported inside the functions that need i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from checks.window import Window
 from monitor.durations import Duration
+from monitor.rates import Pace
 from monitor.sources import times
 from monitor.sources.faults import nearest, plain
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from ibis.backends.sql import SQLBackend
 
 Record = tuple[Any, ...]
+Part = Callable[[Any], Mapping[str, Any]]
+"""From an Ibis table to columns of it, by name."""
+WITHOUT_NAN = frozenset({"sqlite", "mysql", "singlestoredb", "mssql", "exasol", "flink"})
+"""Of Ibis' backends: no NaN can be stored there, or (the last two) Ibis has no word for it."""
 
 
 class SourceError(Exception):
@@ -41,12 +46,16 @@ class NoData(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """What to read of a source: a table (or a path), or a query; exactly one is given."""
+    """What to read of a source: a table (or a path), or a query; exactly one is given.
+
+    `sample`: about how many rows of a window.
+    """
 
     table: str | None = None
     query: str | None = None
     time_column: str | None = None
     timezone: str = "UTC"
+    sample: int | None = None
 
     @property
     def words(self) -> str:
@@ -71,11 +80,14 @@ class Source(BaseModel):
     kind: ClassVar[str]
     schemes: ClassVar[tuple[str, ...]] = ()
     """The url schemes this kind answers to; one without `+driver` stands for every driver."""
+    samples: ClassVar[bool] = False
+    """It can hold a sample of a window still, so that every question is asked of the same rows."""
     proven: ClassVar[bool] = True
     """It was run for real in our tests; else it is called "compiled, never run"."""
 
     url: SecretStr = Field(description="where to connect: postgres://user:${PASSWORD}@host/db, duckdb:///file.duckdb, ...")
     concurrency: int = Field(2, ge=1, le=64, description="windows measured at the same time")
+    rate: Pace | None = Field(None, description="windows started per time: 10/m, 2/30s; default: as many as there are")
     statement_timeout: Duration | None = Field(
         None, description="ask the engine to end a statement after this long; default: the dataset's timeout"
     )
@@ -105,6 +117,11 @@ class Source(BaseModel):
         """This very kind of database was run in our tests; a kind that covers many says so per scheme."""
         return self.proven
 
+    @property
+    def dialect(self) -> str | None:
+        """Ibis' name of the SQL that is composed for a database we never talked to, so that it can be looked at; else None."""
+        return None
+
     # Connecting.
 
     @contextmanager
@@ -126,6 +143,11 @@ class Source(BaseModel):
         column = self.time_column(table, place)
         zoned = self.zoned(connection, table, place)
         return table.filter(*self.between(column, window.start, window.end, place.timezone, zoned))
+
+    def sampled(self, connection: SQLBackend, table: ir.Table, most: int) -> tuple[ir.Table, int | None]:
+        """About `most` rows of a window, picked at random, and how many it has in all; the table as it is, and None, where it
+        has no more. Raises SourceError where the kind cannot."""
+        raise SourceError(f"a {self.kind} source cannot take a sample; give a query that does, or smaller windows")
 
     def newest(self, connection: SQLBackend, place: Place, window: Window) -> float | None:
         """The newest time before the window's end in the whole table, in epoch seconds; None where there is none, or no time
@@ -189,6 +211,21 @@ class Source(BaseModel):
             return times.has_zone(column.type())
         found = self.rows(connection, table.select(at=column).filter(lambda t: t.at.notnull()).limit(1))
         return bool(found) and times.text_has_zone(str(found[0][0]))
+
+    def unpivoted(self, connection: SQLBackend, table: ir.Table, parts: Sequence[Part]) -> ir.Table:
+        """One row per row of `table` and part: the union of `table.select(**part(table))` over all parts.
+
+        The parts give columns of the same names and types. `table` should hold only what they look at. An engine that keeps a
+        row's values together overrides this, so that the table is read once and not once per part; the answer is the same.
+        """
+        import ibis
+
+        selects = [table.select(**part(table)) for part in parts]
+        return ibis.union(*selects) if len(selects) > 1 else selects[0]
+
+    def has_nan(self, connection: SQLBackend) -> bool:
+        """The engine has a NaN, and a way to ask for it."""
+        return connection.name not in WITHOUT_NAN
 
     def rows(self, connection: SQLBackend, table: ir.Table) -> list[Record]:
         """All rows of a (small) Ibis table as the driver gives them: no pandas, whose types cannot hold every time."""

@@ -45,6 +45,7 @@ class DuckDB(Source):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("duckdb",)
+    samples: ClassVar[bool] = True
 
     memory: Annotated[str, AfterValidator(_size)] = Field(
         "1GB", description="what the embedded DuckDB may hold of a window at once, such as 512MB; more is put into spill"
@@ -90,6 +91,15 @@ class DuckDB(Source):
         name = self._unused(connection)
         connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS {connection.compile(table)}')
         return self.selected(connection, f'SELECT * FROM "{name}"')
+
+    def sampled(self, connection: SQLBackend, table: ir.Table, most: int) -> tuple[ir.Table, int | None]:
+        [[rows]] = self.rows(connection, table.aggregate(rows=table.count()))
+        if rows <= most:
+            return table, None
+        name = self._unused(connection)
+        sql = f"SELECT * FROM (\n{connection.compile(table)}\n) WHERE random() < {most / rows!r}"
+        connection.raw_sql(f'CREATE TEMP TABLE "{name}" AS {sql}')
+        return self.selected(connection, f'SELECT * FROM "{name}"'), int(rows)
 
     def _unused(self, connection: SQLBackend) -> str:
         """A name for a table of ours: the same in every session, so that what is composed for one window fits the next."""
@@ -138,8 +148,13 @@ def _opened(file: str | None, timeout: timedelta, settings: dict[str, Any]) -> I
 def _own_folder(spill: Path) -> Path:
     """Where this process may put what does not fit into memory: two that shared a folder would overwrite each other's files.
 
-    DuckDB makes it when it is needed and removes it at the end; those of processes that were killed are removed here.
+    DuckDB makes it when it is needed and removes it at the end; those of processes that were killed are removed here. Raises
+    SourceError where it cannot be.
     """
+    try:
+        spill.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(f"spill: the folder {spill} cannot be made: {error.strerror}") from None
     mark = f"datavigil-{socket.gethostname()}-"
     for left in spill.glob(f"{mark}*"):
         process = left.name.removeprefix(mark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus
@@ -22,7 +23,8 @@ def plain(error: BaseException | str, url: str = "") -> str:
 
 def secrets(url: str) -> list[str]:
     """Every spelling in which the url's password, or a secret in its query, can turn up in a message; the longest first."""
-    query = parse_qsl(url.partition("?")[2])
+    # Spark Connect's parameters stand behind semicolons: sc://host/;token=...
+    query = parse_qsl("&".join(re.split("[?;]", url)[1:]))
     found = {_password(url), *(value for name, value in query if any(word in name.lower() for word in SECRET))}
     if found - {""}:
         found.add(url)

@@ -41,6 +41,11 @@ class IbisUrl(Source):
     def was_run(self) -> bool:
         return scheme_of(self.url.get_secret_value()) in RUN
 
+    @property
+    def dialect(self) -> str | None:
+        scheme = scheme_of(self.url.get_secret_value())
+        return None if self.was_run else SAME.get(scheme, scheme)
+
     @contextmanager
     def connect(self, timeout: timedelta) -> Iterator[SQLBackend]:
         connection = self._reached()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from monitor.sources.base import Source, SourceDown, scheme_of
+from monitor.sources.base import Part, Source, SourceDown, scheme_of
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     from ibis.backends.sql import SQLBackend
 
 GONE = ("08", "57P", "53300")
@@ -51,6 +52,18 @@ class Postgres(Source):
         mapper = connection.compiler.type_mapper
         with closing(connection.con.execute(f"SELECT * FROM (\n{query}\n) AS q LIMIT 0")) as cursor:
             return ibis.schema({column.name: mapper.from_string(column.type_display) for column in cursor.description})
+
+    def unpivoted(self, connection: SQLBackend, table: ir.Table, parts: Sequence[Part]) -> ir.Table:
+        """From one pass over the table: arrays of every column's values, unnested beside each row."""
+        import ibis
+
+        rows = [part(table) for part in parts]
+        wide = table.select(**{f"{name}_{place}": row[name] for place, row in enumerate(rows) for name in row})
+        arrays = [", ".join(f'w."{name}_{place}"' for place in range(len(rows))) for name in rows[0]]
+        names = ", ".join(f'"{name}"' for name in rows[0])
+        unnest = f"unnest({', '.join(f'ARRAY[{array}]' for array in arrays)}) AS v({names})"
+        sql = f"SELECT v.* FROM (\n{connection.compile(wide)}\n) AS w CROSS JOIN LATERAL {unnest}"
+        return connection.sql(sql, schema=ibis.schema({name: value.type() for name, value in rows[0].items()}))
 
     def is_down(self, error: BaseException) -> bool:
         import psycopg

@@ -137,6 +137,10 @@ class SQLAlchemyUrl(DuckDB):
         except sa.exc.NoSuchTableError:
             there = sa.inspect(remote).get_table_names(schema=".".join(schema) or None)
             raise SourceError(f"there is no table {place.table}{nearest(name, there)}") from None
+        for column in table.columns:
+            if isinstance(column.type, sa.Float):
+                # MySQL's DOUBLE comes as a decimal of ten digits otherwise.
+                column.type.asdecimal = False
         return table, {column.name: column.type for column in table.columns}
 
     def _time(self, remote: sa.Connection, source: Any, place: Place) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.sources import times
-from monitor.sources.base import Place, Source, SourceDown, SourceError
+from monitor.sources.base import Part, Place, Source, SourceDown, SourceError
 from monitor.sources.places import database_file
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 STEPS = 100_000
 """Steps of SQLite's machine, a few milliseconds, after which it looks at the clock."""
+KEPT = "datavigil_window"
 
 
 class SQLite(Source):
@@ -61,6 +62,15 @@ class SQLite(Source):
         at = column.cast("string").cast("timestamp('UTC')" if zoned else "timestamp")
         exact = times.between(at, start, end, timezone, zoned)
         return exact if start is None or column.type().is_string() else [column >= _days_before(start), *exact]
+
+    def unpivoted(self, connection: SQLBackend, table: ir.Table, parts: Sequence[Part]) -> ir.Table:
+        """From one pass over the table into a transient one, which the parts are read from."""
+        import ibis
+
+        kept = ibis.table(table.schema(), name=KEPT)
+        union = super().unpivoted(connection, kept, parts)
+        sql = f"WITH {KEPT} AS MATERIALIZED (\n{connection.compile(table)}\n)\n{connection.compile(union)}"
+        return connection.sql(sql, schema=union.schema())
 
     def timed_out(self, error: BaseException) -> bool:
         return str(error) == "interrupted"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
 from monitor import fit
-from monitor.store.tables import deliveries, events, incidents, problems, results, windows
+from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, reports, results, windows
 
 LIVE = "live"
 NUMBERS = 7_204_534
@@ -47,13 +47,14 @@ class Before:
     """What stood before, as the decision needs it: problems and open incidents, and the channels each of those was told in.
 
     `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
-    the end of the dataset's latest other window that could not be measured.
+    the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is.
     """
 
     standing: Standing
     told: dict[int, frozenset[str]]
     later: frozenset[tuple[str, str | None, str | None]] = frozenset()
     unmeasured: datetime | None = None
+    reports: Mapping[int, str] = field(default_factory=dict)
 
 
 def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
@@ -84,12 +85,14 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Bef
         told.setdefault(incident, set()).add(channel)
     standing = Standing([_problem(r) for r in found], [_incident(r) for r in opened], next_id)
     channels = {incident: frozenset(names) for incident, names in told.items()}
-    return Before(standing, channels, _later(connection, claim), _unmeasured(connection, claim))
+    made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
+    paths = {row.incident: row.path for row in made}
+    return Before(standing, channels, _later(connection, claim), _unmeasured(connection, claim), paths)
 
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
     query = select(func.max(windows.c.end)).where(
-        windows.c.dataset == claim.dataset, windows.c.lane == LIVE, windows.c.state == "errored", windows.c.id != claim.id
+        UNFINISHED, windows.c.dataset == claim.dataset, windows.c.state == "errored", windows.c.id != claim.id
     )
     return connection.execute(query).scalar()
 

@@ -3,73 +3,43 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from alerts.incident import News
 from checks.result import Result, finite
 from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
-from monitor.store import decisions
+from monitor.rates import Rate
+from monitor.store import days, decisions
 from monitor.store.decisions import LIVE, Before, Claim, Decision
+from monitor.store.leases import left, owner
 from monitor.store.store import Store
-from monitor.store.tables import profiles, results, windows
+from monitor.store.tables import profiles, results, sources, windows
 
 LONGEST_DETAILS = 20_000
 
 
-def owner() -> str:
-    """Who we are in leases: machine and process. A dead process of the same machine is told from a living one by it."""
-    return f"{_machine()}:{os.getpid()}"
+class NotYet(Exception):
+    """The window is free, but its source's rate does not allow another start before `wait` has passed."""
+
+    def __init__(self, source: str, wait: timedelta) -> None:
+        super().__init__(f"source {source}: its rate allows the next window in {wait.total_seconds():.1f} s")
+        self.wait = wait
 
 
-@cache
-def _machine() -> str:
-    """Where process numbers mean the same as here: two containers may share a hostname and not their numbers."""
-    known = [socket.gethostname()]
-    with suppress(OSError):
-        known.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:13])
-        known.append(str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]"))
-    return "/".join(known)
+def claim(
+    store: Store, dataset: str, window: Window, lease: timedelta, again: bool = False, paced: tuple[str, Rate] | None = None
+) -> Claim | None:
+    """Take a window; None where somebody else has it, or it is finished (unless `again`).
 
-
-def last_ends(store: Store) -> dict[str, datetime]:
-    """Dataset -> the end of its latest window in the ledger."""
-    query = (
-        select(windows.c.dataset, func.max(windows.c.end).label("last")).where(windows.c.lane == LIVE).group_by(windows.c.dataset)
-    )
-    with store.reading() as connection:
-        return {row.dataset: row.last for row in connection.execute(query)}
-
-
-def unfinished(store: Store, now: datetime, anyway: bool = False) -> list[tuple[str, datetime, datetime]]:
-    """(dataset, start, end) of windows to try again, oldest first: errored and due, or left by a process that died.
-
-    `anyway`: errored ones too that are not due for another try yet.
+    `paced` is a source with its rate, which holds for all daemons on this store together. Raises NotYet where it is used up.
     """
-    due = true() if anyway else windows.c.next_attempt_at <= now
-    with store.reading() as connection:
-        clock = store.clock(connection)
-        rows = connection.execute(
-            select(windows.c.dataset, windows.c.start, windows.c.end, windows.c.state, windows.c.lease_owner, windows.c.lease_until)
-            .where(windows.c.lane == LIVE, or_(windows.c.state == "running", and_(windows.c.state == "errored", due)))
-            .order_by(windows.c.start)
-        ).all()
-    return [(r.dataset, r.start, r.end) for r in rows if r.state != "running" or _left(r.lease_owner, r.lease_until, clock)]
-
-
-def claim(store: Store, dataset: str, window: Window, lease: timedelta, again: bool = False) -> Claim | None:
-    """Take a window; None where somebody else has it, or it is finished (unless `again`)."""
     token = secrets.token_hex(16)
 
     def work(connection: Connection) -> Claim | None:
@@ -80,6 +50,11 @@ def claim(store: Store, dataset: str, window: Window, lease: timedelta, again: b
             .with_for_update()
         ).first()
         mine = {"state": "running", "lease_owner": owner(), "lease_token": token, "lease_until": clock + lease}
+        taken = row is not None and row.state == "running" and not left(row.lease_owner, row.lease_until, clock)
+        if taken or (row is not None and row.state in {"done", "no_data"} and not again):
+            return None
+        if paced is not None:
+            _take_turn(connection, *paced, clock)
         if row is None:
             made = connection.execute(
                 insert(windows)
@@ -87,13 +62,22 @@ def claim(store: Store, dataset: str, window: Window, lease: timedelta, again: b
                 .returning(windows.c.id)
             ).scalar_one()
             return Claim(made, dataset, window, token, 1)
-        taken = row.state == "running" and not _left(row.lease_owner, row.lease_until, clock)
-        if taken or (row.state in {"done", "no_data"} and not again):
-            return None
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
         return Claim(row.id, dataset, window, token, row.attempts + 1)
 
     return store.attempt(work)
+
+
+def _take_turn(connection: Connection, source: str, rate: Rate, clock: datetime) -> None:
+    row = connection.execute(select(sources.c.free_at).where(sources.c.name == source).with_for_update()).first()
+    free_at = None if row is None else row.free_at
+    if wait := rate.wait(free_at, clock):
+        raise NotYet(source, wait)
+    following = {"free_at": rate.after(free_at, clock)}
+    if row is None:
+        connection.execute(insert(sources).values(name=source, **following))
+    else:
+        connection.execute(update(sources).where(sources.c.name == source).values(**following))
 
 
 def renew(store: Store, claims: Sequence[Claim], lease: timedelta) -> None:
@@ -102,8 +86,9 @@ def renew(store: Store, claims: Sequence[Claim], lease: timedelta) -> None:
         return
     with store.begin() as connection:
         until = store.clock(connection) + lease
-        tokens = [claim.token for claim in claims]
-        connection.execute(update(windows).where(windows.c.lease_token.in_(tokens)).values(lease_until=until))
+        # By number too: the tokens have no index.
+        ours = (windows.c.id.in_([claim.id for claim in claims]), windows.c.lease_token.in_([claim.token for claim in claims]))
+        connection.execute(update(windows).where(*ours).values(lease_until=until))
 
 
 def give_back(store: Store, claims: Sequence[Claim]) -> None:
@@ -112,37 +97,6 @@ def give_back(store: Store, claims: Sequence[Claim]) -> None:
         for claim in claims:
             gone = update(windows).where(windows.c.id == claim.id, windows.c.lease_token == claim.token)
             connection.execute(gone.values(lease_until=store.clock(connection)))
-
-
-def history(
-    store: Store, dataset: str, before: datetime, most: int, also: Sequence[datetime] = ()
-) -> list[tuple[datetime, datetime, bytes]]:
-    """(start, end, profile) of the last `most` windows that ended by `before`, and of those that start at `also`, oldest first."""
-    query = (
-        select(profiles.c.start, profiles.c.end, profiles.c.body)
-        .where(profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before)
-        .order_by(profiles.c.start.desc())
-        .limit(most)
-    )
-    named = select(profiles.c.start, profiles.c.end, profiles.c.body).where(
-        profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before, profiles.c.start.in_(also)
-    )
-    with store.reading() as connection:
-        found = {r.start: (r.start, r.end, r.body) for r in connection.execute(query)}
-        if also:
-            found |= {r.start: (r.start, r.end, r.body) for r in connection.execute(named)}
-    return [found[start] for start in sorted(found)]
-
-
-def between(store: Store, dataset: str, start: datetime, end: datetime) -> list[tuple[datetime, datetime, bytes]]:
-    """(start, end, profile) of the windows that lie within a stretch of time, oldest first."""
-    query = (
-        select(profiles.c.start, profiles.c.end, profiles.c.body)
-        .where(profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.start >= start, profiles.c.end <= end)
-        .order_by(profiles.c.start)
-    )
-    with store.reading() as connection:
-        return [(r.start, r.end, r.body) for r in connection.execute(query)]
 
 
 def record(
@@ -191,22 +145,6 @@ def record(
     return store.attempt(work)
 
 
-def _left(lease_owner: str | None, lease_until: datetime | None, clock: datetime) -> bool:
-    """The lease has ended, or its process is dead: on our own host that can be seen at once."""
-    if lease_until is None or lease_until <= clock:
-        return True
-    host, _, pid = (lease_owner or "").rpartition(":")
-    if host != _machine() or not pid.isdigit() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def _write_measured(connection: Connection, claim: Claim, measured: Measured, now: datetime) -> None:
     start, end = claim.window.start, claim.window.end
     if measured.profile is not None:
@@ -214,6 +152,7 @@ def _write_measured(connection: Connection, claim: Claim, measured: Measured, no
         connection.execute(delete(profiles).where(*same))
         row = {"dataset": claim.dataset, "lane": LIVE, "start": start, "end": end, "rows": measured.rows or 0}
         connection.execute(insert(profiles).values(body=measured.profile, **row))
+        days.measured(connection, claim.dataset, claim.window)
     connection.execute(
         delete(results).where(results.c.dataset == claim.dataset, results.c.window_start == start, results.c.window_end == end)
     )

@@ -11,6 +11,7 @@ from monitor.store.decisions import LIVE
 from monitor.store.outbox import OVER
 from monitor.store.store import Store
 from monitor.store.tables import channels, deliveries, events, incidents, problems, results, windows
+from monitor.store.waiting import each_dataset
 
 Record = Row[Any]
 
@@ -53,9 +54,11 @@ def members(store: Store, incident: int) -> list[Record]:
 
 def last_windows(store: Store) -> dict[str, Record]:
     """Dataset -> its latest window in the ledger."""
-    latest = select(windows.c.dataset, func.max(windows.c.start).label("start")).where(windows.c.lane == LIVE)
-    newest = latest.group_by(windows.c.dataset).subquery()
-    query = select(windows).join(newest, (windows.c.dataset == newest.c.dataset) & (windows.c.start == newest.c.start))
+    known = each_dataset()
+    latest = select(func.max(windows.c.start)).where(windows.c.dataset == known.c.dataset, windows.c.lane == LIVE)
+    newest = select(known.c.dataset, latest.scalar_subquery().label("start")).subquery()
+    here = (windows.c.dataset == newest.c.dataset) & (windows.c.lane == LIVE) & (windows.c.start == newest.c.start)
+    query = select(windows).join(newest, here)
     with store.reading() as connection:
         return {row.dataset: row for row in connection.execute(query)}
 

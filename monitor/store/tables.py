@@ -81,8 +81,33 @@ windows = Table(
     Column("lease_until", UtcTime),
     Column("told", Boolean, nullable=False, server_default=text("true")),
     Column("finished_at", UtcTime),
+    # Whether its profile is part of its day's; NULL: it goes into none, there is no profile or it is a day or longer itself.
+    Column("merged", Boolean),
     UniqueConstraint("dataset", "lane", "start"),
-    Index(None, "dataset", "end"),
+    Index(None, "dataset", "lane", "end"),
+    Index(None, "end"),
+)
+# Partial indexes over the few rows that are still to be done: a tick must not read the ledger of a year. Neither SQLite nor
+# PostgreSQL can tell from a parameter that such an index fits, so what asks by it writes these conditions to the letter.
+UNFINISHED = text("lane = 'live' AND state IN ('running', 'errored')")
+UNMERGED = text("lane = 'live' AND merged IS false")
+# The lane is always the same there; but SQLite takes a big index over a small one that has a column less.
+Index(
+    "ix_windows_unfinished",
+    windows.c.dataset,
+    windows.c.lane,
+    windows.c.end,
+    sqlite_where=UNFINISHED,
+    postgresql_where=UNFINISHED,
+)
+Index(
+    "ix_windows_unmerged",
+    windows.c.dataset,
+    windows.c.lane,
+    windows.c.end,
+    windows.c.start,
+    sqlite_where=UNMERGED,
+    postgresql_where=UNMERGED,
 )
 
 profiles = Table(
@@ -96,6 +121,7 @@ profiles = Table(
     Column("rows", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("dataset", "lane", "start"),
+    Index(None, "end"),
 )
 
 references = Table(
@@ -248,6 +274,14 @@ silences = Table(
     Column("ends_at", UtcTime, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("free_at", UtcTime, nullable=False),
+)
+"""When a source with a `rate` may be asked again, for all daemons on this store."""
+
 channels = Table(
     "channels",
     metadata,
@@ -257,4 +291,18 @@ channels = Table(
     Column("reason", Text),
     Column("paused_until", UtcTime),
     Column("probe_at", UtcTime),
+)
+
+# No foreign key: a report goes with its file, maybe later than its incident.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "revision"),
 )

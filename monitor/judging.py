@@ -1,0 +1,89 @@
+"""Judging the checks that are `apart`: all of a window's in one process of its own, whose end takes one check's verdict at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from checks.base import Check, View, judged
+from checks.result import Result, Status
+from monitor import apart
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+    from monitor.dataset import Dataset
+
+Pair = tuple[Check, View]
+LEAST = 5.0
+"""Seconds that are kept for the rest of a window."""
+TRIAL = apart.Limits(120.0, 2048)
+
+
+def judged_apart(dataset: Dataset, pairs: Sequence[Pair], began: float) -> list[Result]:
+    """The verdicts of these checks; never raises. `began` is when the window's worker began, on the monotonic clock.
+
+    They share what is left of the dataset's timeout, so that they cannot take the other verdicts of the window with them.
+    """
+    until = began + dataset.timeout.total_seconds()
+    until -= max(LEAST, 0.05 * (until - began))
+    results: list[Result] = []
+    left = [(check, _sent(check, view)) for check, view in pairs]
+    while left:
+        done = 0
+        try:
+            for found in apart.run(_each, [left], _limits(left, until)):
+                results += found
+                done += 1
+        except apart.Ended as ended:
+            check, view = left[done]
+            said = f"{check.name} could not be judged: {ended}"
+            results.append(check.result(Status.ERRORED, said, view))
+            # A new process for those after it.
+            done += 1
+        left = left[done:]
+    return results
+
+
+def _limits(pairs: Sequence[Pair], until: float) -> apart.Limits:
+    seconds = max(float(getattr(check, "timeout", 60.0)) for check, _ in pairs)
+    megabytes = max(int(getattr(check, "memory_mb", 1024)) for check, _ in pairs)
+    return apart.Limits(seconds, megabytes, until)
+
+
+def _sent(check: Check, view: View) -> View:
+    """The view with only what the check asked for: the past of a wide table is large."""
+    asked = {question.key for question in check.questions(view.schema)}
+    return replace(view, answers={k: a for k, a in view.answers.items() if k in asked}, history=(), reference=None)
+
+
+def _each(pairs: Sequence[Pair]) -> Iterator[list[Result]]:
+    """In the process."""
+    apart.without_network()
+    for check, view in pairs:
+        yield judged(check, view)
+
+
+def faults(config: Config) -> list[str]:
+    """What is wrong with the settings of such checks that only their libraries know, each with its place in the config."""
+    checks = [
+        (f'dataset "{dataset.name}", check {number}', check)
+        for dataset in config.datasets.values()
+        for number, check in enumerate(dataset.checks, start=1)
+        if check.apart
+    ]
+    if not checks:
+        return []
+    found: list[str] = []
+    try:
+        found += apart.run(_trials, [checks], TRIAL)
+    except apart.Ended as ended:
+        return [*found, f"{checks[0][0]}: checks of kind {checks[0][1].kind} could not be tried: {ended}"]
+    return found
+
+
+def _trials(checks: Sequence[tuple[str, Check]]) -> Iterator[str]:
+    apart.without_network()
+    for place, check in checks:
+        for fault in check.trial():
+            yield f"{place}: {fault}"
