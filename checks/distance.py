@@ -37,6 +37,8 @@ class Distance:
     """Evidently's own; None for what Evidently does not have."""
     sampled: ClassVar[bool] = False
     """It needs rows: Evidently itself computes it, on samples."""
+    coarse: ClassVar[float] = 1 / 1000
+    """For windows of a history, buckets are put together until each has this share of all rows; 0: never."""
     costly: ClassVar[bool] = False
     """Too slow for ninety windows of history: those are left out where the bounds are given."""
     undefined: ClassVar[str] = "it is not defined for these values"

@@ -49,6 +49,7 @@ class Wasserstein(Distance):
 
     categories = False
     threshold = 0.1
+    coarse = 0.0  # In the column's own unit the tails weigh most.
 
     def many(self, pair: Pair) -> Array:
         import numpy as np

@@ -28,6 +28,7 @@ class TTest(PValue):
     """
 
     title = "t-test p-value"
+    coarse = 0.0  # In the column's own unit the tails weigh most.
     categories = False
     threshold = 0.05
 
@@ -54,6 +55,7 @@ class Ed(Distance):
     """
 
     title = "energy distance"
+    coarse = 0.0  # In the column's own unit the tails weigh most.
     categories = False
     threshold = 0.1
 
@@ -156,6 +158,7 @@ class EmpiricalMmd(PValue):
     """
 
     title = "mmd p-value"
+    coarse = 1 / 100
     categories = False
     threshold = 0.1
     costly = True

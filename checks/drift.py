@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from checks import learned
 from checks.base import CannotJudge, Check, NothingToJudge, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
+from checks.gathering import gathered
 from checks.masses import aligned, pooled
 from checks.pair import Pair
 from checks.profile import Answer, Answers, Counts, Histogram
@@ -23,10 +24,7 @@ from checks.wording import amount, quoted
 
 if TYPE_CHECKING:
     from checks.distance import Distance
-    from checks.masses import Masses
 AUTO = {"number": "asinh_wasserstein", "category": "jensen_shannon"}
-COARSE, COARSER = 1 / 2000, 1 / 100
-"""The share of all rows below which places are put together, for the distances of the history; and that for costly methods."""
 LEAST_SURPRISE = 3.0
 """Powers of ten by which a p-value must be lower than usual to be told, where nobody gave a bound."""
 
@@ -91,11 +89,12 @@ class Drift(Check):
             yield from self._by_evidently(view)
             return
         current = self._of(view.answers, view.schema)
-        past = self._past(view)
         if _rows(current) < self.rows_least:
             raise NothingToJudge(f"{self.name}: {_rows(current)} values of {self.rows_least} needed")
         self._refuse_free_text(current, view)
         reference = self._reference(view)
+        # A fixed reference needs no windows before those that are compared.
+        past = self._past(view, learned.LONGEST + (self.pool if reference is None else 0))
         if reference is None and len(past) < self.pool_least:
             raise NothingToJudge(f"{self.name}: no reference yet ({len(past)} of {self.pool_least} windows)")
         yield self._compared(view, current, past, reference)
@@ -111,11 +110,11 @@ class Drift(Check):
             return None
         return reference if reference is not None and _rows(reference) else None
 
-    def _past(self, view: View) -> list[tuple[Any, Histogram | Counts]]:
-        """The windows that have this distribution with values enough, and the distribution, oldest first."""
+    def _past(self, view: View, most: int) -> list[tuple[Any, Histogram | Counts]]:
+        """The last windows that have this distribution with values enough, and the distribution, oldest first."""
         found = []
         take = histogram if self._kind(view.schema) == "number" else counts
-        for past in view.history[-(learned.LONGEST + self.pool) :]:
+        for past in view.history[-most:]:
             try:
                 answer = take(past.answers, self.column)
             except CannotJudge:
@@ -139,36 +138,38 @@ class Drift(Check):
     ) -> Result:
         method = self._method(isinstance(current, Histogram))
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
-        first: list[Any] = [reference] if reference is not None else []
-        masses = aligned([*first, *(answer for _, answer in past), current])
-        pool = masses[0] if first else pooled(masses[-1 - self.pool : -1])
-        compared = "the reference" if first else f"the last {min(len(past), self.pool)} windows"
-        shown = "" if self.column in view.masked else _moved(moved(masses[-1], pool), masses[-1].sums is None)
+        first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
+        *before, now = aligned([*first, current])
+        pool = pooled(before)
+        compared = "the reference" if reference is not None else f"the last {len(before)} windows"
+        shown = "" if self.column in view.masked else _moved(moved(now, pool), now.sums is None)
         said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{shown}"
-        value = method(masses[-1], pool)
+        value = method(now, pool)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
-        points = [] if method.costly and self.bounded else self._points(method, masses[:-1], bool(first), [p for p, _ in past])
+        points = [] if method.costly and self.bounded else self._points(method, past, reference)
         if method.p_value and not self.bounded:
             return self._by_surprise(view, value, points, said)
-        return self.verdict(view, value, points, extra=said, least=method.floor(masses[-1], pool))
+        return self.verdict(view, value, points, extra=said, least=method.floor(now, pool))
 
-    def _points(self, method: Distance, masses: Sequence[Masses], fixed: bool, past: Sequence[Any]) -> list[learned.Point]:
-        """The distance of earlier windows from the reference, which is then the first of the masses, or from the windows
-        before them."""
-        stack = Stack.of(masses)
-        stack = stack.coarse(COARSER if method.costly else COARSE) if stack.numbers else stack
-        if fixed:
+    def _points(
+        self, method: Distance, past: Sequence[tuple[Any, Histogram | Counts]], reference: Histogram | Counts | None
+    ) -> list[learned.Point]:
+        """The distance of earlier windows from the reference, or from the windows before them."""
+        windows = [p for p, _ in past][0 if reference is not None else self.pool_least :]
+        if not windows:
+            return []
+        answers: list[Any] = [*([] if reference is None else [reference]), *(answer for _, answer in past)]
+        numbers = isinstance(answers[0], Histogram)
+        stack = gathered(answers, method.coarse) if numbers else Stack.of(aligned(answers))
+        if reference is not None:
             pair = Pair(stack.part(slice(1, None)), stack.part(slice(1)))
         else:
             pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
-            past = past[self.pool_least :]
-        if not past:
-            return []
         if method.costly:
-            pair, past = pair.newest(learned.SETTLED), past[-learned.SETTLED :]
+            pair, windows = pair.newest(learned.SETTLED), windows[-learned.SETTLED :]
         values = method.between(pair).tolist()
-        return [learned.Point(p.window, value, p.rows) for p, value in zip(past, values, strict=True)]
+        return [learned.Point(p.window, value, p.rows) for p, value in zip(windows, values, strict=True)]
 
     def _by_surprise(self, view: View, value: float, past: Sequence[learned.Point], said: str) -> Result:
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""

@@ -165,27 +165,6 @@ class Stack:
         ends = self.low[windows], self.high[windows]
         return Stack(self.rows[windows], at, exact, self.lower, self.upper, *ends, self.origin, self.places)
 
-    def coarse(self, least: float) -> Stack:
-        """The same windows over fewer places: neighbours are put together until each has that share of all rows. For numbers
-        only; for a history, of which not the last digit matters."""
-        import numpy as np
-
-        upto = np.cumsum(self.rows.sum(axis=0))
-        steps = np.floor(upto / max(upto[-1] * least, 1.0))
-        start = np.flatnonzero(np.diff(steps, prepend=-1.0))
-        if len(start) > len(upto) / 2:
-            return self
-        end = np.append(start[1:], len(upto)) - 1
-        rows = np.add.reduceat(self.rows, start, axis=1)
-        lower, upper = self.lower[start], self.upper[end]
-        sums = np.add.reduceat(self.rows * (self.values / 4 - np.repeat(lower, end - start + 1) / 4), start, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            at = sums / rows / (upper / 4 - lower / 4)
-        at = np.clip(np.where((rows > 0) & np.isfinite(at), at, 0.5), SAME, 1 - SAME)
-        filled = np.add.reduceat((self.rows > 0).astype(np.int64), start, axis=1)
-        mixed = np.add.reduceat(((self.rows > 0) & ~self.exact).astype(np.int64), start, axis=1)
-        return Stack(rows, at, (filled <= 1) & (mixed == 0), lower, upper, self.low, self.high, self.origin, ())
-
     def pools(self, most: int, least: int) -> Stack:
         """What was before each window, and before the one that comes next: its last `most` windows as one. The first is that of
         window number `least`, counted from 0."""

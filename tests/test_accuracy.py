@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from checks.distance import methods
 from checks.masses import Masses, aligned
 from checks.profile import Counts
 from monitor.testing import accuracy, shapes
-from monitor.testing.shapes import Sides
 
 PAIRS = {sides.name: sides for sides in shapes.pairs()}
 EVERY = methods()
@@ -44,16 +42,9 @@ SMALL = {"small, normal"}
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sides], tuple[Masses, Masses]]:
-    """Current and reference of a pair, each measured once."""
-    folder, known = tmp_path_factory.mktemp("pairs"), {}
-
-    def of(sides: Sides) -> tuple[Masses, Masses]:
-        if sides.name not in known:
-            known[sides.name] = accuracy.masses(sides, folder)
-        return known[sides.name]
-
-    return of
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Masses, Masses]]:
+    """Current and reference of every pair."""
+    return accuracy.masses(PAIRS.values(), tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +61,8 @@ def evidently(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, f
 
 
 @pytest.mark.parametrize("name", sorted(PAIRS))
-def test_our_distances_are_the_exact_ones(name: str, measured: Callable[[Sides], tuple[Masses, Masses]]) -> None:
-    current, reference = measured(PAIRS[name])
+def test_our_distances_are_the_exact_ones(name: str, measured: dict[str, tuple[Masses, Masses]]) -> None:
+    current, reference = measured[name]
     for method, tolerance in OURS.items():
         exact = accuracy.exact(method, PAIRS[name])
         allowed = max(tolerance, 0.01 * exact if method == "psi_tenths" else 0.0) * (2.5 if name in SMALL else 1)
@@ -80,16 +71,16 @@ def test_our_distances_are_the_exact_ones(name: str, measured: Callable[[Sides],
 
 def test_a_million_rows_are_no_less_exact(tmp_path: Path) -> None:
     sides = shapes.huge()
-    current, reference = accuracy.masses(sides, tmp_path)
+    ((current, reference),) = accuracy.masses([sides], tmp_path).values()
     for method in OURS:
         assert EVERY[method](current, reference) == pytest.approx(accuracy.exact(method, sides), abs=0.0002), method
 
 
 @pytest.mark.parametrize("name", sorted(set(PAIRS) - {ROUNDED}))
 def test_evidently_s_distances_are_those_of_its_own_functions(
-    name: str, measured: Callable[[Sides], tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
+    name: str, measured: dict[str, tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
 ) -> None:
-    current, reference = measured(PAIRS[name])
+    current, reference = measured[name]
     for method, tolerance in DISTANCES.items():
         exact = float(evidently[name][method])
         allowed = max(tolerance, 0.01 * exact if method in {"psi", "kl_div"} else 0.0) * (1.5 if name in SMALL else 1)
@@ -101,9 +92,9 @@ def test_evidently_s_distances_are_those_of_its_own_functions(
 
 @pytest.mark.parametrize("name", sorted(set(PAIRS) - {ROUNDED, "constant, as it was"}))
 def test_evidently_s_p_values_are_those_of_its_own_functions(
-    name: str, measured: Callable[[Sides], tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
+    name: str, measured: dict[str, tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
 ) -> None:
-    current, reference = measured(PAIRS[name])
+    current, reference = measured[name]
     for method, tolerance in P_VALUES.items():
         # Beside 1e9 a float has few digits for 0.001: the means of Evidently's t-test are off by a hundredth of their noise.
         allowed = 0.01 if name.startswith("offset 1e9") else tolerance
@@ -112,7 +103,7 @@ def test_evidently_s_p_values_are_those_of_its_own_functions(
 
 @pytest.mark.parametrize("name", sorted(set(PAIRS) - {ROUNDED}))
 def test_the_p_value_of_ks_is_that_of_a_gap_within_two_thousandths(
-    name: str, measured: Callable[[Sides], tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
+    name: str, measured: dict[str, tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
 ) -> None:
     """The p-value is steep: 0.002 of the statistic, which is what a profile is exact to, may be 0.1 of it at 4000 rows."""
     sides = PAIRS[name]
@@ -121,7 +112,7 @@ def test_the_p_value_of_ks_is_that_of_a_gap_within_two_thousandths(
         accuracy.exact("kolmogorov_smirnov", sides),
         len(sides.current) * len(sides.reference) / (len(sides.current) + len(sides.reference)),
     )
-    found = EVERY["ks"](*measured(sides))
+    found = EVERY["ks"](*measured[name])
     if found == pytest.approx(exact, rel=1e-6):
         return
     low, high = (float(stats.kstwo.sf(min(max(gap + off, 0.0), 1.0), round(rows))) for off in (0.002, -0.002))
@@ -131,9 +122,9 @@ def test_the_p_value_of_ks_is_that_of_a_gap_within_two_thousandths(
 
 @pytest.mark.parametrize("name", sorted(PAIRS))
 def test_the_p_value_of_epps_and_singleton_is_evidently_s(
-    name: str, measured: Callable[[Sides], tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
+    name: str, measured: dict[str, tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
 ) -> None:
-    exact, found = evidently[name]["es"], EVERY["es"](*measured(PAIRS[name]))
+    exact, found = evidently[name]["es"], EVERY["es"](*measured[name])
     if isinstance(exact, str):
         # It refuses a column whose quartiles are equal.
         assert "interquartile range" in exact
@@ -145,9 +136,9 @@ def test_the_p_value_of_epps_and_singleton_is_evidently_s(
 
 @pytest.mark.parametrize("name", sorted(name for name, sides in PAIRS.items() if len(sides.reference) <= 1000))
 def test_the_p_value_of_mmd_is_evidently_s_to_what_its_draws_are_worth(
-    name: str, measured: Callable[[Sides], tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
+    name: str, measured: dict[str, tuple[Masses, Masses]], evidently: dict[str, dict[str, float | str]]
 ) -> None:
-    found, exact = EVERY["empirical_mmd"](*measured(PAIRS[name])), float(evidently[name]["empirical_mmd"])
+    found, exact = EVERY["empirical_mmd"](*measured[name]), float(evidently[name]["empirical_mmd"])
     middle = (found + exact) / 2
     # Both are shares of a hundred draws.
     assert abs(found - exact) <= 4 * math.sqrt(2 * max(middle * (1 - middle), 0.01) / 100)

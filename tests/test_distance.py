@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from scipy import stats
 
 from checks.distance import Distance, PValue, methods, moved
 from checks.distances_ranks import _limit, _variance
+from checks.gathering import gathered
 from checks.grid import Grid, Zone
 from checks.histogram import Cells, Histogram
 from checks.masses import Masses, aligned, pooled
@@ -230,15 +231,44 @@ def test_many_comparisons_are_the_same_as_one_at_a_time(name: str) -> None:
     assert together.tolist() == pytest.approx(alone, abs=0.1 if name == "ks" else 1e-9)
 
 
-def test_fewer_places_are_the_same_rows() -> None:
+SHAPES: dict[str, Callable[[np.random.Generator], Values]] = {
+    "normal": lambda rng: rng.normal(size=2000),
+    "Cauchy": lambda rng: rng.standard_cauchy(2000),
+    "whole numbers": lambda rng: rng.poisson(4, 2000).astype(float),
+    "a spike": lambda rng: np.where(rng.random(2000) < 0.5, 0.5, rng.normal(size=2000)),
+    "two modes": lambda rng: rng.normal(size=2000) * 0.01 + 100.0 * (rng.random(2000) < 0.4),
+}
+ZONED = Grid(0.0, 1.0, (Zone(0.5, math.nextafter(0.5, 1), 0.5, 1.0), Zone(99.0, 101.0, 100.0, 0.01)))
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("name", ["asinh_wasserstein", "wasserstein", "kolmogorov_smirnov", "jensen_shannon"])
+def test_a_gathered_history_is_as_far_apart_as_a_whole_one(name: str, shape: str) -> None:
     rng = np.random.default_rng(7)
-    reference = Stack.of(aligned([histogram(rng.standard_cauchy(4000), GRID)]))
-    coarse = reference.coarse(1 / 200)
-    assert coarse.rows.sum() == 4000
-    assert coarse.rows.shape[1] < reference.rows.shape[1] / 2
-    middle = (coarse.rows * coarse.values).sum()
-    assert middle == pytest.approx((reference.rows * reference.values).sum(), rel=1e-6)
-    assert (coarse.lower[1:] >= coarse.upper[:-1]).all()
+    histograms = [histogram(SHAPES[shape](rng), ZONED) for _ in range(12)]
+    whole, few = Stack.of(aligned(histograms)), gathered(histograms, EVERY[name].coarse)
+    assert few.rows.shape[1] <= whole.rows.shape[1]
+    assert few.rows.sum(axis=1).tolist() == [2000.0] * 12
+    assert (few.lower[1:] >= few.upper[:-1]).all()
+    filled = few.rows > 0
+    assert (few.rows * few.values)[filled].sum() == pytest.approx((whole.rows * whole.values).sum(), rel=1e-4, abs=0.1)
+    far, near = (EVERY[name].between(Pair(s.part(slice(6, None)), s.part(slice(-1)).pools(6, 6))) for s in (whole, few))
+    assert near.tolist() == pytest.approx(far.tolist(), rel=0.15, abs=0.001)
+
+
+def test_gathering_brings_windows_of_other_grids_along() -> None:
+    rng = np.random.default_rng(9)
+    values = [rng.normal(size=500) for _ in range(3)]
+    found = gathered([histogram(v, grid) for v, grid in zip(values, (GRID, Grid(0.1, 2.0), ZONED), strict=True)], 1 / 1000)
+    assert found.rows.sum(axis=1).tolist() == [500.0] * 3
+    assert ((found.shares * found.values).sum(axis=1)).tolist() == pytest.approx([v.mean() for v in values], abs=1e-6)
+    assert found.low.tolist() == pytest.approx([v.min() for v in values])
+
+
+def test_gathering_takes_values_at_the_ends_of_a_float() -> None:
+    found = gathered([histogram([-1.7e308, 0.0, 1e-300, 1.7e308], GRID), histogram([1.0], GRID)], 1 / 1000)
+    assert found.rows.sum(axis=1).tolist() == [4.0, 1.0]
+    assert np.isfinite(found.at).all()
 
 
 def test_a_value_with_a_place_of_its_own_parts_the_place_around_it() -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from checks.grid import Grid
 from checks.histogram import Histogram
 from checks.masses import Masses, aligned
 from checks.question import Distribution, Population
@@ -57,28 +58,39 @@ json.dump({name: test.default_threshold for name, test in tests.items()}, sys.st
 DAY = Window(datetime(2024, 3, 5, tzinfo=UTC), datetime(2024, 3, 6, tzinfo=UTC))
 
 
-def masses(sides: Sides, folder: Path) -> tuple[Masses, Masses]:
-    """Current and reference of a pair through Parquet, DuckDB and histograms, the current window on the reference's pinned grid."""
-    reference = histogram(sides.reference, folder, None)
-    current = histogram(sides.current, folder, reference)
-    before, now = aligned([reference, current])
-    return now, before
+def masses(pairs: Iterable[Sides], folder: Path) -> dict[str, tuple[Masses, Masses]]:
+    """Current and reference of every pair through Parquet, DuckDB and histograms, the current windows on the references'
+    pinned grids."""
+    alike: dict[tuple[int, int], list[Sides]] = {}
+    for sides in pairs:
+        alike.setdefault((len(sides.reference), len(sides.current)), []).append(sides)
+    found = {}
+    for group in alike.values():
+        references = _histograms({sides.name: sides.reference for sides in group}, folder, {})
+        grids = {Distribution(name).key: histogram.grid for name, histogram in references.items()}
+        currents = _histograms({sides.name: sides.current for sides in group}, folder, grids)
+        for name, reference in references.items():
+            before, now = aligned([reference, currents[name]])
+            found[name] = now, before
+    return found
 
 
-def histogram(values: Values, folder: Path, pinned: Histogram | None) -> Histogram:
-    """A column of values as the product measures it, on the grid of an earlier window where there is one."""
+def _histograms(columns: dict[str, Values], folder: Path, grids: dict[str, Grid]) -> dict[str, Histogram]:
+    """Columns of one table as the product measures them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    question, file = Distribution("x"), folder / "x.parquet"
-    pq.write_table(pa.table({"x": values}), file)
-    grids = {} if pinned is None else {question.key: pinned.grid}
-    source = Files()
-    with reading(source, Place(table=str(file)), DAY, timedelta(minutes=5)) as opened:
-        answer = measure(opened, {Population(): [question]}, grids).answers()[question.key]
-    if not isinstance(answer, Histogram):
-        raise TypeError(f"no distribution: {answer}")
-    return answer
+    asked, file = [Distribution(name) for name in columns], folder / "window.parquet"
+    pq.write_table(pa.table(columns), file)
+    with reading(Files(), Place(table=str(file)), DAY, timedelta(minutes=5)) as opened:
+        answers = measure(opened, {Population(): asked}, grids).answers()
+    found = {}
+    for question in asked:
+        answer = answers[question.key]
+        if not isinstance(answer, Histogram):
+            raise TypeError(f"{question.column} has no distribution: {answer}")
+        found[question.column] = answer
+    return found
 
 
 def exact(method: str, sides: Sides) -> float:
