@@ -46,6 +46,7 @@ class Bare:
         import duckdb
 
         with duckdb.connect() as connection:
+            connection.execute("SET enable_progress_bar = false")
             table = f"read_parquet('{file}')"
             if plan == "table":
                 connection.execute(f"CREATE TEMP TABLE rows AS SELECT * FROM {table}")

@@ -1,7 +1,7 @@
 """How many datasets one daemon carries, and what a year of hours weighs in the store.
 
     python benchmarks/many.py ticks [--postgres]      10,000 datasets, 2.2 million windows in the ledger: seconds per tick
-    python benchmarks/many.py year [--segments]       8,760 hourly windows of 25 columns: bytes, with and without coarsening
+    python benchmarks/many.py year [--segments]       hourly windows of 25 columns for a year: bytes, with and without coarsening
 
 Everything happens in a throw-away folder. Times are told beside those of the same question asked by reading the whole ledger, in
 the same run, because a number of milliseconds alone says more about the machine than about us.
@@ -217,7 +217,7 @@ def weight(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
 
 
-def year(folder: Path, segments: bool) -> None:
+def year(folder: Path, segments: bool, days: int) -> None:
     more = 'segments = ["country"]' if segments else 'exclude = ["country"]'
     table = f'[datasets.orders]\ntable = "{folder}/{{start:%Y-%m-%dT%H}}.parquet"\nevery = "1h"\n{more}\n'
     (folder / "config.toml").write_text(f'{table}[store]\nurl = "sqlite:///{folder}/store.db"\n', encoding="utf-8")
@@ -226,7 +226,7 @@ def year(folder: Path, segments: bool) -> None:
     store.migrate()
     found = measured(config, folder)
     coarsening, most, written = Coarsening(config, store, InLine()), 0, 0
-    for day in range(365):
+    for day in range(days):
         for hour in range(24):
             start = BEGIN + day * DAY + hour * HOUR
             # A step of seven hours per day, so that each day is made of other hours.
@@ -240,12 +240,16 @@ def year(folder: Path, segments: bool) -> None:
         pruning.prune(store, config.store, BEGIN + (day + 1) * DAY)
         most = max(most, weight(folder / "store.db"))
     kinds = select(profiles.c.lane, func.count(), func.sum(func.length(profiles.c.body))).group_by(profiles.c.lane)
-    show(f"a year of hourly windows of {26 if segments else 25} columns, {ROWS} rows each" + (", 4 segments" * segments))
-    show(f"  {'an hour: profile':52} {written / 8760 / 1e3:7.1f} kB, {len(found[-1].results)} results")
+    show(f"{days} days of hourly windows of {26 if segments else 25} columns, {ROWS} rows each" + (", 4 segments" * segments))
+    show(f"  {'an hour: profile':52} {written / days / 24 / 1e3:7.1f} kB, {len(found[-1].results)} results")
+    left = weight(folder / "store.db")
     with store.reading() as connection:
         for lane, count, size in connection.execute(kinds):
+            left -= size
             show(f"  {f'profiles kept: {lane}':52} {size / 1e6:7.1f} MB ({count} of {size / count / 1e3:.1f} kB)")
     show(f"  {'profiles without coarsening':52} {written / 1e6:7.1f} MB")
+    each = left / days / 24 / len(found[-1].results)
+    show(f"  {'results, the ledger, the file itself':52} {left / 1e6:7.1f} MB ({each:.0f} bytes a result)")
     show(f"  {'the store at its largest, with all results':52} {most / 1e6:7.1f} MB")
     store.close()
 
@@ -255,11 +259,12 @@ def main() -> None:
     options.add_argument("what", choices=("ticks", "year"))
     options.add_argument("--postgres", action="store_true", help="ticks: on a PostgreSQL of its own, too")
     options.add_argument("--segments", action="store_true", help="year: each check also per value of a column with four")
+    options.add_argument("--days", type=int, default=365, help="year: so many days of it")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         if given.what == "year":
-            year(folder, given.segments)
+            year(folder, given.segments, given.days)
             return
         ticks(f"sqlite:///{folder}/store.db", folder)
         if given.postgres:

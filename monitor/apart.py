@@ -19,12 +19,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import IO, Any
 
 POLL = 0.5
 """Seconds after which it is asked again whether to stop."""
-OVER = "over"
+OVER, FAULT, GREEDY, VALUE = "over", "fault", "greedy", "value"
 CHILD = "import sys; sys.path[:] = {path!r}; from monitor.apart import child; child({pipe}, {parent}, {megabytes})"
+MEGABYTE = 2**20
 CONNECTING = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
 """What Python calls it when a connection is about to be opened."""
 
@@ -35,11 +37,16 @@ class Ended(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """`seconds` from one value to the next, `until` (on the monotonic clock) for all of it; `megabytes` of memory."""
+    """`seconds` from one value to the next, `until` (on the monotonic clock) for all of it; `megabytes` of memory.
+
+    Who uses more is ended. Who only asks for more is refused it, unless `lenient`: engines reserve much that they never
+    use. Then the work calls `refuse_memory` itself, when they are done.
+    """
 
     seconds: float
     megabytes: int
     until: float | None = None
+    lenient: bool = False
 
     def deadline(self) -> float:
         soonest = time.monotonic() + self.seconds
@@ -57,12 +64,14 @@ def run(
         task = pickle.dumps((work, args))
     except Exception as fault:
         raise Ended(f"it cannot be handed to a process of its own: {type(fault).__name__}") from fault
-    with _started(task, limits.megabytes) as (process, pipe):
+    with _started(task, 0 if limits.lenient else limits.megabytes) as (process, pipe):
         while True:
             deadline, began = limits.deadline(), time.monotonic()
             while not pipe.poll(min(POLL, max(deadline - time.monotonic(), 0.0))):
                 if stopped():
                     raise Ended("it was stopped, as was the service")
+                if _used(process.pid) > limits.megabytes * MEGABYTE:
+                    raise Ended(_too_much(limits.megabytes))
                 if time.monotonic() >= deadline:
                     if deadline == limits.until:
                         raise Ended("there was no more time for it; raise the dataset's timeout")
@@ -73,8 +82,8 @@ def run(
                 raise Ended(_death(process.wait(), limits.megabytes)) from None
             if word == OVER:
                 return
-            if word == "fault":
-                raise Ended(value)
+            if word in {FAULT, GREEDY}:
+                raise Ended(value or _too_much(limits.megabytes))
             yield value
 
 
@@ -88,24 +97,32 @@ def without_network() -> None:
     sys.addaudithook(refuse)
 
 
+def refuse_memory(megabytes: int) -> None:
+    """From here on this process is refused memory beyond what makes these megabytes in all."""
+    page = resource.getpagesize()
+    asked_for = int(_statm("self")[5]) * page
+    limit = asked_for + max(megabytes * MEGABYTE - _used("self"), 0)
+    # Memory that can be written to, so without the code.
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
 def child(pipe: int, parent: int, megabytes: int) -> None:
     """The other end: reads the work from standard input, does it, sends what it yields."""
     _die_with(parent)
-    limit = megabytes * 2**20
-    # Memory that is written to, so neither code nor what is only reserved.
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    if megabytes:
+        refuse_memory(megabytes)
     with closing(Connection(pipe, readable=False)) as out:
         try:
             work, args = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own process
             values = work(*args)
             for value in values if isinstance(values, Iterator) else ():
-                out.send(("value", value))
+                out.send((VALUE, value))
             out.send((OVER, None))
         except MemoryError:
-            out.send(("fault", _too_much(megabytes)))
+            out.send((GREEDY, None))
         except Exception as fault:
             first = (str(fault).strip().splitlines() or [""])[0]
-            out.send(("fault", f"{type(fault).__name__}: {first[:300]}".removesuffix(": ")))
+            out.send((FAULT, f"{type(fault).__name__}: {first[:300]}".removesuffix(": ")))
     # Whatever threads are left are not waited for.
     os._exit(0)
 
@@ -156,6 +173,19 @@ def _unnamed(content: bytes) -> IO[bytes]:
     file.write(content)
     file.seek(0)
     return file
+
+
+def _used(process: int | str) -> int:
+    """Bytes of memory that a process really uses; 0 where that cannot be seen."""
+    return int(_statm(process)[1]) * resource.getpagesize()
+
+
+def _statm(process: int | str) -> list[str]:
+    """Pages: of everything, in use, shared, code, (none), data, (none)."""
+    try:
+        return Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()
+    except OSError:
+        return ["0"] * 7
 
 
 def _death(code: int, megabytes: int) -> str:

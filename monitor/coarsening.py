@@ -7,7 +7,7 @@ a day is written in one transaction, and only if what it was made of is still th
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -34,6 +34,9 @@ PARTS = 100
 DEADLINE = 300.0
 """Seconds that a step may take in its worker."""
 
+TRIES = 3
+"""Times that a day is tried whose work fails."""
+
 
 @dataclass
 class Coarsening:
@@ -44,6 +47,7 @@ class Coarsening:
     workers: Workers
     _round: deque[str] = field(default_factory=deque)
     _found: deque[tuple[Dataset, Window]] = field(default_factory=deque)
+    _faults: Counter[tuple[str, datetime]] = field(default_factory=Counter)
     _at_work: tuple[Dataset, Window, Parts, Future[tuple[int, bytes]]] | None = None
 
     def step(self, now: datetime) -> None:
@@ -84,10 +88,14 @@ class Coarsening:
     def _record(self, dataset: Dataset, day: Window, made_of: Parts, future: Future[tuple[int, bytes]]) -> None:
         try:
             rows, body = future.result()
-        except Exception as fault:  # A profile that cannot be read, a worker that was killed: the windows keep theirs.
+        except Exception as fault:  # A profile that cannot be read, or a worker that was killed: that may go better next time.
+            self._faults[dataset.name, day.start] += 1
+            if self._faults[dataset.name, day.start] < TRIES:
+                return
             reason = f"{type(fault).__name__}: {plain(fault)}"
             log.error("dataset %s: the profiles of %s stay as they are, they cannot be put together: %s", dataset.name, day, reason)
             days.leave_out(self.store, dataset.name, day)
+            del self._faults[dataset.name, day.start]
             return
         if days.merge(self.store, dataset.name, day, made_of, rows, body):
             # There may be more of this day, or another one behind it; after the others.

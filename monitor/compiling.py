@@ -38,15 +38,9 @@ KINDS = {
     "dates": "date",
 }
 """One column of each type that the learned checks tell apart."""
-UNSUPPORTED = (
-    "ParseError",
-    "TokenError",
-    "OperationNotDefinedError",
-    "UnsupportedOperationError",
-    "UnsupportedBackendType",
-    "UnsupportedArgumentError",
-)
-"""What Ibis raises where a dialect lacks something, and the user's own SQL is none; all else is a question that does not fit its column."""
+LACKING = ("OperationNotDefinedError", "UnsupportedOperationError", "UnsupportedBackendType", "UnsupportedArgumentError")
+UNSUPPORTED = ("ParseError", "TokenError", *LACKING)
+"""What is raised where the user's own SQL is none, or the dialect lacks something; all else does not fit its column."""
 MANY = 1_000_000
 """Rows there seem to be, so that a sample is picked at random."""
 
@@ -58,12 +52,6 @@ class Composer:
     name: str
     schema: Schema
     statements: list[str] = field(default_factory=list)
-
-    @property
-    def dialect(self) -> Any:
-        from ibis.backends.sql import compilers
-
-        return getattr(compilers, self.name).compiler.dialect
 
     def compile(self, expr: Any) -> str:
         from ibis.backends.sql import compilers
@@ -105,10 +93,8 @@ def composed(source: Source, place: Place, asked: Mapping[Population, Sequence[Q
 
 
 def _composable(dialect: str) -> None:
-    import ibis
     from ibis.backends.sql import compilers
 
-    assert ibis.literal  # The compilers alone cannot be imported.
     if not hasattr(getattr(compilers, dialect, None), "compiler"):
         raise NotImplementedError(f"Ibis composes SQL for {dialect} only when it is connected")
 

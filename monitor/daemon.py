@@ -20,7 +20,7 @@ from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.pool import workers
-from monitor.reports.reporter import Reporter, report, tidied
+from monitor.reports.reporter import Reporter, reported
 from monitor.reports.wanted import Wanted, wanted
 from monitor.runner import Finished, Runner
 from monitor.sources.faults import plain
@@ -199,7 +199,9 @@ def run(config: Config, store: Store) -> None:
 
 def run_due(config: Config, store: Store, at: datetime, names: list[str] | None, seen: Callable[[Finished], None]) -> None:
     """Every window that is due at `at`, then what follows from them is sent. Each window is tried once."""
-    with workers(config.daemon.workers) as pool:
+    # One window of a dataset at a time: more workers than datasets would only be started and ended.
+    count = min(config.daemon.workers, max(len(config.datasets if names is None else names), 1))
+    with workers(count) as pool:
         runner = Runner(config, store, pool)
         tried: set[tuple[str, datetime]] = set()
         reports: list[Wanted] = []
@@ -224,9 +226,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
             runner.keep()
     deliver_now(config, store)
     # Last: whoever is to be told has been.
-    made = [report(config, store, one, now()) for one in reports if config.reports.enabled]
-    tidied(config, store, now())
-    if any(made):
+    if reported(config, store, reports, now):
         deliver_now(config, store)
 
 

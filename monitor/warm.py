@@ -10,7 +10,8 @@ import numpy as np  # noqa: F401
 import pandas as pd  # noqa: F401
 import pyarrow as pa  # noqa: F401
 
-import monitor.measuring.measure  # noqa: F401
+import monitor.measuring.measure
+import monitor.worker  # noqa: F401
 from monitor import kinds
 
 kinds.check_kinds()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -156,10 +157,8 @@ class Cluster:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """One Spark for all tests: a driver, two executors in processes of their own, and Spark Connect on the same driver."""
-    try:
-        import grpc_status  # noqa: F401 - brought by pyspark[connect], like all of it
-        import pyspark  # noqa: F401
-    except ImportError:
+    # Looked for, not imported: gRPC reads its settings then, and they are the source's to make.
+    if not find_spec("grpc_status") or not find_spec("pyspark"):
         need("datavigil[spark]")
     if not shutil.which("java"):
         need("java")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,18 @@ def greedy(megabytes: int) -> Iterator[int]:
     yield 1
     held = [bytearray(2**20) for _ in range(megabytes)]
     yield len(held)
+
+
+def reserving(megabytes: int) -> Iterator[str]:
+    """Asks for memory and uses none of it."""
+    held = mmap.mmap(-1, megabytes * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    yield "asked"
+    apart.refuse_memory(512)
+    with suppress(OSError):
+        mmap.mmap(-1, 512 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        yield "asked again"
+    held.close()
+    yield "refused"
 
 
 def endless() -> Iterator[str]:
@@ -121,6 +135,16 @@ def test_what_takes_too_much_memory_is_ended_and_says_so() -> None:
     with pytest.raises(Ended, match=r"more than the 512 MB of memory that it may take \(memory_mb\)"):
         next(values)
     assert list(apart.run(greedy, [100], Limits(60, 512))) == [1, 100]
+
+
+def test_a_lenient_limit_is_on_what_is_used() -> None:
+    assert list(apart.run(reserving, [3000], Limits(60, 512, lenient=True))) == ["asked", "refused"]
+    with pytest.raises(Ended, match="OSError"):
+        list(apart.run(reserving, [3000], Limits(60, 512)))
+    values = apart.run(greedy, [100_000], Limits(60, 512, lenient=True))
+    assert next(values) == 1
+    with pytest.raises(Ended, match="more than the 512 MB of memory"):
+        next(values)
 
 
 def test_what_takes_too_long_is_ended_whatever_it_does_about_signals() -> None:

@@ -226,12 +226,11 @@ def test_ours_must_not_be_left_out() -> None:
         take_turns(Compared(10, {}), [(WARM, lambda: Turn("breaks", [])), (ONCE, lambda: Turn("b", []))])
 
 
-@pytest.mark.parametrize("before", ["", "\n25 things are wrong in table\n"])
-def test_the_facts_of_once_are_found(before: str) -> None:
-    assert facts(before + json.dumps({"windows": [{"state": "done"}]}, indent=2)) == {"state": "done"}
+def test_the_facts_of_once_are_found() -> None:
+    assert facts(json.dumps({"windows": [{"state": "done"}]}, indent=2)) == {"state": "done"}
 
 
-@pytest.mark.parametrize("printed", ["", "nothing", '{"windows": []}'])
+@pytest.mark.parametrize("printed", ["", "nothing", " 99 % done {}", '{"windows": []}'])
 def test_no_facts_are_a_failure(printed: str) -> None:
     with pytest.raises(Failed):
         facts(printed)

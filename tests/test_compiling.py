@@ -32,9 +32,13 @@ def source(dialect: str) -> Source:
     return kind(url=SecretStr(f"{dialect}://reader:hunter2@nowhere/shop"))
 
 
+def missing(column: str) -> Scalar:
+    return Scalar(f"missing({column})", lambda t: t[column].isnull().sum(), "add")
+
+
 def questions() -> list[Question]:
     """One of every kind, in every form that the checks use."""
-    asked: list[Question] = [Scalar(f"missing({c})", lambda t, c=c: t[c].isnull().sum(), "add") for c in SCHEMA]
+    asked: list[Question] = [missing(c) for c in SCHEMA]
     asked += [Scalar("others", lambda t: (~t.country.isin(["DE"])).sum()), Scalar("lowest", lambda t: t.amount.min(where=t.id > 1))]
     asked += [
         Scalar("newest", lambda t: t["at"].max().epoch_seconds()),

@@ -330,6 +330,23 @@ def test_a_profile_that_cannot_be_read_is_said_and_the_next_day_is_made(
     assert sum("stay as they are" in message for message in caplog.messages) == 1
 
 
+def test_a_worker_that_was_killed_costs_a_try(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    measure_hours(store, *range(24))
+    pool = Waiting()
+    work = coarsening(store, tmp_path, workers=pool)
+    for _ in range(2):
+        work.step(LATER)
+        pool.futures.pop()[0].set_exception(RuntimeError("killed"))
+    work.step(LATER)
+    pool.finish()
+    work.step(LATER)
+
+    made = stored_day(store)
+    assert made is not None
+    assert made.rows == 240
+    assert caplog.messages == []
+
+
 def test_windows_whose_profiles_are_gone_hold_nothing_up(store: Store, tmp_path: Path) -> None:
     measure_hours(store, *range(48))
     with store.begin() as connection:

@@ -24,12 +24,13 @@ from monitor.config import Config, load
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.reports import making
-from monitor.reports.reporter import MOST_WAITING, Reporter, folder, host, report, tidied
+from monitor.reports.reporter import MOST_WAITING, Reporter, folder, host, report, reported, tidied
 from monitor.reports.wanted import NAME, Wanted, reach, references, wanted
 from monitor.runner import Finished
 from monitor.store import decisions, ledger, outbox, reports
 from monitor.store.decisions import Decision
 from monitor.store.store import Store
+from tests.conftest import Server
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -152,6 +153,23 @@ def test_samples_are_drawn_from_the_windows_that_count_as_normal(reference: Any,
     assert [w.start.day for w in references(dataset, november(22), known)] == days
 
 
+@pytest.mark.parametrize(
+    ("store", "given", "where"),
+    [
+        ("", "", "{home}/datavigil-reports"),
+        ("sqlite:////data/kept/store.db", "", "/data/kept/datavigil-reports"),
+        ("sqlite:///kept/store.db", "", "{home}/kept/datavigil-reports"),
+        ("sqlite:///:memory:", "", "{home}/datavigil-reports"),
+        ("postgresql+psycopg://me@db/kept", "", "{home}/datavigil-reports"),
+        ("sqlite:////data/kept/store.db", "pages", "{home}/pages"),
+        ("", "/var/pages", "/var/pages"),
+    ],
+)
+def test_the_folder_is_beside_the_store_or_where_it_is_said(home: Path, store: str, given: str, where: str) -> None:
+    parts = [ORDERS, f'[store]\nurl = "{store}"' if store else "", f'[reports]\nfolder = "{given}"' if given else ""]
+    assert folder(config(home, *parts)) == Path(where.format(home=home))
+
+
 # What is in it.
 
 
@@ -216,6 +234,25 @@ def test_it_loads_nothing(example: tuple[Path, str, Store]) -> None:
     assert "default-src 'none'" in html
     head = html.partition("<script")[0]
     assert "src=" not in head.replace("default-src", "").replace("script-src", "").replace("style-src", "")
+
+
+def test_a_table_of_a_database_gets_one_too(home: Path, store: Store, postgres: Server) -> None:
+    postgres.run(
+        "DROP TABLE IF EXISTS drifting",
+        "CREATE TABLE drifting (at timestamptz, amount float8, card text)",
+        "GRANT SELECT ON drifting TO reader",
+        "INSERT INTO drifting SELECT timestamptz '2026-11-19T00:00Z' + n * interval '10 min', n % 9, 'card-' || n % 9"
+        " FROM generate_series(0, 575) n",
+    )
+    table = (
+        f'[sources.shop]\nurl = "{postgres.reader}"\n[datasets.orders]\nsource = "shop"\ntable = "drifting"\ntime_column = "at"\n'
+    )
+    path = made(home, store, config(home, table, 'mask = ["card"]'))
+    assert path is not None
+    html = path.read_text(encoding="utf-8")
+    assert "144 of 144 rows" in html
+    assert "Reference: 432 rows of 3 windows, 2026-11-19 to 2026-11-21" in html
+    assert "card-" not in html
 
 
 # What goes wrong.
@@ -402,6 +439,18 @@ def test_switched_off_none_is_wanted(home: Path, store: Store) -> None:
     reporter = Reporter(settings, store, lambda: NOON)
     reporter.want([finished(settings.datasets["orders"], opened())])
     assert reporter._work.empty()
+
+
+def test_who_has_no_thread_makes_some_too_and_tidies(home: Path, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    settings = config(home)
+    old = aged(folder(settings) / "x-INC-9-20261123T120000Z-r1.html", 31)
+    [one] = wanted([finished(settings.datasets["orders"], opened())])
+    # None of them can be made: there is nothing to compare with.
+    assert not reported(settings, store, [one] * 50, lambda: NOON)
+    assert len(caplog.records) == MOST_WAITING
+    assert not old.exists()
+    assert not reported(changed(settings, enabled=False), store, [one], lambda: NOON)
+    assert len(caplog.records) == MOST_WAITING
 
 
 # Where it is, in messages.

@@ -163,3 +163,9 @@ def test_a_day_of_the_clock_change_has_its_own_length(tmp_path: Path, date: str,
         connection.execute(f"COPY ({sql}) TO '{file}'")
     rows = {c: read(file, window, time_column=c, timezone="Europe/Berlin").rows for c in ("instant", "wall", "said")}
     assert rows == {"instant": hours, "wall": hours, "said": hours}
+
+
+def test_no_progress_bar_gets_among_the_facts_on_standard_output() -> None:
+    source = Files()
+    with source.connect(timedelta(seconds=10)) as connection:
+        assert source.run(connection, "SELECT current_setting('enable_progress_bar')") == [(False,)]

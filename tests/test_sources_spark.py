@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from checks.profile import Broken, Number
-from checks.question import Categories, Distribution, Population, Query, Scalar
+from checks.question import Categories, Distribution, Population, Query, Question, Scalar
 from checks.window import Window
 from monitor.measuring.measure import measure, reading
 from monitor.sources import spark_session
@@ -143,21 +144,16 @@ def test_a_query_can_be_nothing_but_a_select(of: Spark, spark: Any) -> None:
 
 
 def test_nothing_is_left_in_the_catalogue(of: Spark, spark: Any) -> None:
-    before = [tuple(row) for row in spark.admin.sql("SHOW TABLES").collect()]
     with opened(of, Place(query="select * from shop.orders")) as read:
+        before = of.run(read.connection, "SHOW TABLES")
         measure(read, {Population(where="x > 1"): [Distribution("x"), Categories("id")]}, {})
-        assert [tuple(row) for row in read.connection.raw_sql("SHOW TABLES").collect()] == before
+        assert of.run(read.connection, "SHOW TABLES") == before
     assert not (Path.cwd() / "spark-warehouse").exists()
 
 
 def test_a_bad_question_never_hides_the_others(of: Spark, capfd: pytest.CaptureFixture[str]) -> None:
-    asked = [
-        Distribution("x"),
-        Distribution("odd name"),
-        Query("select raise_error('boom')"),
-        Query("select 7"),
-        Scalar("gone", _gone),
-    ]
+    asked: list[Question] = [Distribution("x"), Distribution("odd name"), Query("select raise_error('boom')"), Query("select 7")]
+    asked.append(Scalar("gone", lambda t: t.nope.max()))
     with opened(of, Place(table="shop.orders")) as read:
         answers = measure(read, {Population(): asked}, {}).answers()
     broken = {key: answer.reason for key, answer in answers.items() if isinstance(answer, Broken)}
@@ -167,10 +163,6 @@ def test_a_bad_question_never_hides_the_others(of: Spark, capfd: pytest.CaptureF
     assert answers["query(select 7,False)"] == Number(7)
     # Faults quote values; what is printed beside us goes into somebody's log.
     assert "boom" not in "".join(capfd.readouterr())
-
-
-def _gone(table: Any) -> Any:
-    return table.nope.max()
 
 
 def test_a_statement_that_takes_too_long_is_cancelled_in_the_cluster(of: Spark, spark: Any) -> None:
@@ -205,6 +197,18 @@ def test_the_bounds_of_a_window_reach_the_files(spark: Any, tmp_path: Path) -> N
     assert re.search(r"PushedFilters: \[.*GreaterThanOrEqual\(wall,2024-03-05T00:00\), LessThan\(wall,2024-03-06T00:00\)", plan)
 
 
+def test_a_closed_session_is_not_closed_again_by_the_garbage_collector(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator
+
+    with spark_session.opened(Address.of(spark.connect)) as session:
+        assert session.range(3).count() == 3
+    closed: list[str] = []
+    monkeypatch.setattr(ExecutePlanResponseReattachableIterator, "shutdown", lambda: closed.append("again"))
+    del session
+    gc.collect()
+    assert closed == []
+
+
 DRIVER = """
 import os, signal, sys, time
 from datetime import timedelta
@@ -221,12 +225,12 @@ def ask(source):
     with source.connect(timedelta(minutes=2)) as connection:
         [[found]] = source.run(connection, "SELECT count(*) FROM range(10)")
         driver = spark_session.KEEPER._driver
-        return found, driver, source.run(connection, "SET spark.hadoop.fs.s3a.secret.key")[0][1]
+        return found, driver, driver.root.sparkContext.getConf().get("spark.hadoop.fs.s3a.secret.key")
 """
 
 
 def run_driver(script: str, **environment: str) -> subprocess.Popen[str]:
-    paths = {"PYTHONPATH": os.getcwd(), "SPARK_LOCAL_IP": "127.0.0.1"}
+    paths = {"PYTHONPATH": str(Path.cwd()), "SPARK_LOCAL_IP": "127.0.0.1"}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER + script], stdout=subprocess.PIPE, text=True, env={**os.environ, **paths, **environment}
     )

@@ -36,6 +36,7 @@ class Order:
     path: Path
     rows: int
     timeout: timedelta
+    memory_mb: int
 
 
 def make(order: Order) -> Iterator[int]:
@@ -48,6 +49,7 @@ def make(order: Order) -> Iterator[int]:
     with reading(order.source, dataset.place, wanted.window, order.timeout) as read:
         profile = measure(read, {Population(): samples}, {}, order.references)
     apart.without_network()
+    apart.refuse_memory(order.memory_mb)
     answers = profile.answers(None)
     current, reference = (_frame(answers, sample, dataset.mask) for sample in samples)
     drawn = page(current, reference, profile.schema, wanted.columns, wanted.title, _facts(order, profile.rows, current, reference))

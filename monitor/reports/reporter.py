@@ -6,7 +6,7 @@ import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -83,6 +83,14 @@ def report(config: Config, store: Store, wanted: Wanted, now: datetime, stopped:
     return None
 
 
+def reported(config: Config, store: Store, some: Sequence[Wanted], clock: Callable[[], datetime]) -> bool:
+    """Make these reports one after the other, for who has no thread for it; whether there is a new one. Never raises."""
+    chosen = some[:MOST_WAITING] if config.reports.enabled else []
+    made = [report(config, store, one, clock()) for one in chosen]
+    tidied(config, store, clock())
+    return any(made)
+
+
 def tidied(config: Config, store: Store, now: datetime) -> None:
     """Throw away what is older than its retention. Never raises."""
     try:
@@ -107,9 +115,9 @@ def _made(config: Config, store: Store, wanted: Wanted, path: Path, stopped: Cal
     if not normal:
         raise apart.Ended("there is no measured window to compare with")
     source = config.sources[dataset.source]
-    order = Order(wanted, source, tuple(normal), path, settings.rows, settings.timeout)
-    seconds = settings.timeout.total_seconds()
-    [size] = apart.run(make, [order], apart.Limits(seconds, settings.memory_mb), stopped)
+    order = Order(wanted, source, tuple(normal), path, settings.rows, settings.timeout, settings.memory_mb)
+    limits = apart.Limits(settings.timeout.total_seconds(), settings.memory_mb, lenient=True)
+    [size] = apart.run(make, [order], limits, stopped)
     return int(size)
 
 

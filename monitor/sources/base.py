@@ -98,7 +98,7 @@ class Source(BaseModel):
 
     def rooted(self, folder: Path) -> Self:
         """The same source with a relative path in its url read from `folder`, where the config lies."""
-        found = re.fullmatch(r"(duckdb|sqlite):///(?!/)([^?]+)(.*)", self.url.get_secret_value())
+        found = re.fullmatch(r"(duckdb|sqlite|chdb):///(?!/)([^?]+)(.*)", self.url.get_secret_value())
         if not found or found[2] == ":memory:":
             return self
         return self.model_copy(update={"url": SecretStr(f"{found[1]}:///{folder / found[2]}{found[3]}")})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -34,6 +35,15 @@ class ClickHouse(Source):
 
     schemes: ClassVar[tuple[str, ...]] = ("clickhouse", "chdb")
 
+    @property
+    def was_run(self) -> bool:
+        # The engine is the same; its server, and the way there, never were.
+        return scheme_of(self.url.get_secret_value()) == "chdb"
+
+    @property
+    def dialect(self) -> str | None:
+        return None if self.was_run else "clickhouse"
+
     @contextmanager
     def connect(self, timeout: timedelta) -> Iterator[SQLBackend]:
         with closing(self._reached((self.statement_timeout or timeout).total_seconds())) as client:
@@ -49,6 +59,9 @@ class ClickHouse(Source):
             "session_timezone": "UTC",
             "readonly": 2,
         }
+        folder = self._folder()
+        if folder is not None and not folder.is_dir():
+            raise SourceDown(f"there is no folder {folder} (an absolute path has four slashes: chdb:////...)")
         try:
             from clickhouse_connect import get_client
 
@@ -58,6 +71,11 @@ class ClickHouse(Source):
             raise SourceError(f"the driver is missing ({self.said(error)}): pip install 'datavigil[{scheme}]'") from None
         except Exception as error:  # Of the driver's, of the network's.
             raise SourceDown(f"ClickHouse does not let us in: {self.said(error)}") from None
+
+    def _folder(self) -> Path | None:
+        """Where chDB's tables lie. It would make the folder if it were not there."""
+        scheme, _, rest = self.url.get_secret_value().partition(":///")
+        return Path("/", rest.partition("?")[0]) if scheme.lower() == "chdb" else None
 
     def _of_the_network(self, limit: float) -> dict[str, Any]:
         """What the driver must be told apart from the url, which it does not read all of."""

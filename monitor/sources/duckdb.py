@@ -140,6 +140,8 @@ def _opened(file: str | None, timeout: timedelta, settings: dict[str, Any]) -> I
     try:
         # Each column of a window is a scan of its own, which would read the files' footers again.
         raw.execute("SET parquet_metadata_cache = true")
+        # It would draw itself on standard output, among the facts of `once --json`, where a query takes two seconds.
+        raw.execute("SET enable_progress_bar = false")
         yield ibis.duckdb.from_connection(raw)
     finally:
         raw.close()

@@ -58,4 +58,14 @@ class Files(DuckDB):
         def run(sql: str) -> list[tuple[Any, ...]]:
             return self.run(connection, sql)
 
+        if all(layout.is_parquet(file) for file in files):
+            return self.selected(connection, layout.select(files, run, self._named(connection, files)))
         return self.selected(connection, layout.select(files, run))
+
+    def _named(self, connection: SQLBackend, files: list[str]) -> str:
+        """A variable of the session that holds the paths: so a window's statements are the same as the last one's, and what Ibis
+        composed for that one is used again."""
+        number = getattr(connection, "datavigil_reads", 0)
+        connection.datavigil_reads = number + 1
+        connection.raw_sql(f"SET VARIABLE datavigil_files_{number} = {layout.listed(files)}")
+        return f"getvariable('datavigil_files_{number}')"

@@ -30,29 +30,36 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 Columns = Mapping[str, str]
 
 
-def select(files: Sequence[str], run: Run) -> str:
-    """The SQL that reads the files as one table. Raises SourceError for unknown formats, unreadable and differing files."""
+def select(files: Sequence[str], run: Run, named: str | None = None) -> str:
+    """The SQL that reads the files as one table; `named` is SQL that stands for the list of them.
+
+    Raises SourceError for unknown formats, unreadable and differing files.
+    """
     readers = {_reader(file) for file in files}
     if len(readers) > 1:
         raise SourceError(f"{files[0]} and {files[-1]} are of different formats; a dataset needs one")
     [reader] = readers
     layouts = {file: columns(file, run) for file in files}
-    if len(files) == 1:
-        return f"SELECT * FROM {call(reader, files)}"
-    return f"SELECT * FROM {call(reader, files, _agreed(reader, layouts, run))}"
+    types = _agreed(reader, layouts, run) if len(files) > 1 else None
+    return f"SELECT * FROM {call(reader, named or listed(files), types)}"
 
 
 def columns(file: str, run: Run) -> Columns:
     """Names and DuckDB types of one file. Raises SourceError where it cannot be read."""
     try:
-        return {name: kind for name, kind, *_ in run(f"DESCRIBE SELECT * FROM {call(_reader(file), [file])}")}
+        return {name: kind for name, kind, *_ in run(f"DESCRIBE SELECT * FROM {call(_reader(file), listed([file]))}")}
     except Exception as error:  # DuckDB raises a dozen kinds for a file that is not what its name says.
         raise SourceError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def call(reader: str, files: Sequence[str], types: Columns | None = None) -> str:
+def listed(files: Sequence[str]) -> str:
+    """`['a.csv', 'b.csv']`."""
+    return f"[{', '.join(_text(file) for file in files)}]"
+
+
+def call(reader: str, files: str, types: Columns | None = None) -> str:
     """`read_csv(['a.csv', 'b.csv'], union_by_name = true, ...)`."""
-    parts = [f"[{', '.join(_text(file) for file in files)}]", "union_by_name = true"]
+    parts = [files, "union_by_name = true"]
     if reader in SNIFFED:
         parts.append("sample_size = -1")
     if types and reader in SNIFFED:
@@ -96,7 +103,7 @@ def _holds(file: str, column: str, kind: str, layouts: Mapping[str, Columns], ru
     if layouts[file].get(column) != kind:
         return False
     quoted = '"' + column.replace('"', '""') + '"'
-    [[values]] = run(f"SELECT count({quoted}) FROM {call(_reader(file), [file])}")
+    [[values]] = run(f"SELECT count({quoted}) FROM {call(_reader(file), listed([file]))}")
     return bool(values)
 
 

@@ -47,7 +47,7 @@ def _backend() -> Any:
     from ibis.backends.sql.compilers.pyspark import PySparkCompiler
     from ibis.backends.sql.datatypes import PySparkType
 
-    class Types(PySparkType):
+    class Types(PySparkType):  # type: ignore[misc]
         @classmethod
         def from_ibis(cls, dtype: Any) -> Any:
             import sqlglot.expressions as sge
@@ -57,7 +57,7 @@ def _backend() -> Any:
                 return sge.DataType(this=sge.DataType.Type.TIMESTAMPNTZ)
             return super().from_ibis(dtype)
 
-    class Compiler(PySparkCompiler):
+    class Compiler(PySparkCompiler):  # type: ignore[misc]
         type_mapper = Types
 
         # Ibis on Spark takes NaN for missing. Nowhere else is it.
@@ -67,7 +67,7 @@ def _backend() -> Any:
         def visit_NotNull(self, op: Any, *, arg: Any) -> Any:
             return arg.is_(NULL).not_()
 
-    assert ibis.pyspark  # Looking at it makes Ibis' options for Spark.
+    _ = ibis.pyspark  # Looking at it makes Ibis' options for Spark.
     from ibis.backends.pyspark import Backend
 
     class Connection(Backend):  # type: ignore[misc]

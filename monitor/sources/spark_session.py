@@ -7,6 +7,8 @@ reads from a pipe that closes then.
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -14,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -74,14 +77,15 @@ class Address:
 def opened(address: Address) -> Iterator[Any]:
     """A session of its own for a window. Raises whatever pyspark does; ImportError where it is not installed."""
     _hush()
+    # Else one in forty programs that a process starts after it has used Spark Connect is dead before it begins: a driver, say.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if not address.is_connect:
         with KEEPER.session(address) as session:
             yield session
         return
     from pyspark.sql.connect.client.retries import DefaultPolicy
-    from pyspark.sql.connect.session import SparkSession
 
-    session = SparkSession(connection=address.where)
+    session = _guest()(connection=address.where)
     try:
         session.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
         for name, value in address.properties:
@@ -90,6 +94,19 @@ def opened(address: Address) -> Iterator[Any]:
     finally:
         with suppress(Exception):  # The server may be gone.
             session.stop()
+
+
+@cache
+def _guest() -> Any:
+    from pyspark.sql.connect.session import SparkSession
+
+    class Guest(SparkSession):  # type: ignore[misc]
+        def __del__(self) -> None:
+            """Nothing: it is closed already. pyspark closes once more here, whenever Python collects its garbage, and waits for
+            ever where that happens while another session starts a thread.
+            """
+
+    return Guest
 
 
 @contextmanager
@@ -150,8 +167,6 @@ class Driver:
 
     def end(self) -> None:
         """End the program and what runs in the cluster for it, and let pyspark forget it."""
-        from pyspark import SparkContext
-
         with suppress(Exception):
             self.root.stop()
         with suppress(Exception):
@@ -164,7 +179,7 @@ class Driver:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        SparkContext._gateway = SparkContext._jvm = None
+        _forget()
 
 
 class Keeper:
@@ -216,6 +231,15 @@ class Keeper:
 KEEPER = Keeper()
 
 
+def _forget() -> None:
+    """Else pyspark takes a program that died for one that still runs, and starts no other."""
+    from pyspark import SparkContext
+    from pyspark.sql import SparkSession
+
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None
+    SparkSession._instantiatedSession = SparkSession._activeSession = None
+
+
 def _hush() -> None:
     """pyspark prints every fault of a query, with values in it, to standard error; we tell it ourselves, without."""
     from pyspark.logger import PySparkLogger
@@ -249,7 +273,8 @@ def _launched(launch: Any, conf: Any) -> Any:
         except PySparkRuntimeError:
             said.seek(0)
             lines = [line.strip() for line in said.read().decode(errors="replace").splitlines() if line.strip()]
-            first = next((line for line in lines if "rror" in line or "java" in line.lower()), "it said nothing")
+            told = [line for line in lines if re.search("java|Exception|Error:", line, re.IGNORECASE)]
+            first = (told or lines or ["it said nothing"])[0]
             raise SourceError(f"Spark's driver, a Java program, does not start (is Java 17 or newer there?): {first}") from None
 
 
