@@ -212,7 +212,9 @@ def _edges(current: Stack, reference: Stack, values: float) -> Array:
     if low == high:
         return np.linspace(low - 0.5, high + 0.5, 2)
     width = (high / 2 - low / 2) / (math.log2(values) + 1)
-    return np.linspace(low, high, math.ceil((high / 2 - low / 2) / width) + 1)
+    # Halves, as the distance between the two ends of all floats is none.
+    edges: Array = 2 * np.linspace(low / 2, high / 2, math.ceil((high / 2 - low / 2) / width) + 1)
+    return edges
 
 
 def _ends(side: Stack) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -151,6 +151,7 @@ numbers = st.floats(-1e308, 1e308, allow_nan=False) | st.sampled_from([0.0, 1e-3
 
 
 @given(st.lists(numbers, min_size=2, max_size=30), st.lists(numbers, min_size=2, max_size=30))
+@example(current=[0.0, 0.0], reference=[9.999999999999996e307, -7.976931348623156e307])
 def test_any_finite_numbers_have_finite_distances(current: list[float], reference: list[float]) -> None:
     pair = sides(current, reference, GRID)
     for name in NUMBERS:

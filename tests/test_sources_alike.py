@@ -321,12 +321,12 @@ def close(found: float | None, expected: float | None) -> bool:
 
 def test_the_comparison_above_sees_a_row_in_another_bucket() -> None:
     grid = Grid(0.0, 1.0)
-    one = Histogram(grid, {5: (2, 1.0), 6: (1, 0.5)})
+    one = Histogram.of(grid, {5: (2, 1.0), 6: (1, 0.5)})
     assert same_histogram("gone", one, one)
-    assert not same_histogram("gone", Histogram(grid, {5: (1, 1.0), 6: (2, 0.5)}), one)
-    assert not same_histogram("gone", Histogram(grid, {5: (2, 1.0), 6: (1, 0.5 + 1e-6)}), one)
-    assert not same_histogram("gone", Histogram(grid, {5: (2, 1.0), 6: (1, 0.5)}, missing=1), one)
-    assert same_histogram("edge", Histogram(grid, {5: (1, 0.5), 6: (2, 1.0)}), one)
+    assert not same_histogram("gone", Histogram.of(grid, {5: (1, 1.0), 6: (2, 0.5)}), one)
+    assert not same_histogram("gone", Histogram.of(grid, {5: (2, 1.0), 6: (1, 0.5 + 1e-6)}), one)
+    assert not same_histogram("gone", Histogram.of(grid, {5: (2, 1.0), 6: (1, 0.5)}, missing=1), one)
+    assert same_histogram("edge", Histogram.of(grid, {5: (1, 0.5), 6: (2, 1.0)}), one)
 
 
 def test_a_query_gives_the_same_as_its_table(home: Home) -> None:
