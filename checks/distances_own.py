@@ -223,12 +223,12 @@ def deviations(stack: Stack, size: float) -> Array:
     """Standard deviation of each window (population form) in units of `size`; rows of one place are spread evenly."""
     import numpy as np
 
-    values, inner = stack.values / size, _held(stack.widths / size) * np.where(stack.exact, 0.0, stack.half)
-    shares = stack.shares
+    filled, shares = stack.rows > 0, stack.shares
+    # An empty place may lie so far off that it overflows.
+    values = _held(np.where(filled, stack.values, 0.0) / size)
+    inner = _held(np.where(filled, stack.widths, 0.0) / size) * np.where(stack.exact, 0.0, stack.half)
     middle = (shares * values).sum(axis=1, keepdims=True)
-    found: Array = np.sqrt(
-        (shares * (np.square(np.where(shares > 0, values - middle, 0.0)) + np.square(inner * (shares > 0)) / 3)).sum(axis=1)
-    )
+    found: Array = np.sqrt((shares * (np.square(np.where(filled, values - middle, 0.0)) + np.square(inner) / 3)).sum(axis=1))
     return found
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     Flags = NDArray[np.bool_]
+FURTHEST = 1e300
+"""From the origin: floats beyond are taken for this."""
 SAME = 1e-9
 """Parts of a place that two means may lie apart and still be one value: a sum is rounded once per row."""
 DIGITS = 1e-14
@@ -49,7 +51,8 @@ class Stack:
 
         first, rows = masses[0], np.array([m.rows for m in masses], dtype=np.float64)
         ends = [
-            np.array([math.nan if e is None else e for e in side]) for side in zip(*((m.low, m.high) for m in masses), strict=True)
+            np.clip([math.nan if e is None else e for e in side], -FURTHEST, FURTHEST)
+            for side in zip(*((m.low, m.high) for m in masses), strict=True)
         ]
         if first.sums is None or first.lower is None or first.upper is None:
             none = np.zeros(0)
@@ -57,7 +60,9 @@ class Stack:
         exact, sums = np.array([m.exact for m in masses], dtype=bool), np.array([m.sums for m in masses])
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(rows > 0, sums / rows, first.lower)
-        lower, upper, rows, means, exact = _side_by_side(first.lower, first.upper, rows, means, exact)
+        # What lies beyond is at the end: where a float ends, no two are as far apart as their difference says.
+        edges = (np.clip(side, -FURTHEST, FURTHEST) for side in (first.lower, first.upper))
+        lower, upper, rows, means, exact = _side_by_side(*edges, rows, np.clip(means, -FURTHEST, FURTHEST), exact)
         with np.errstate(divide="ignore", invalid="ignore"):
             # Halves: the ends of a float's range are further apart than a float can say.
             at = (means / 2 - lower / 2) / (upper / 2 - lower / 2)
