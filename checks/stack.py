@@ -61,8 +61,8 @@ class Stack:
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(rows > 0, sums / rows, first.lower)
         # What lies beyond is at the end: where a float ends, no two are as far apart as their difference says.
-        edges = (np.clip(side, -FURTHEST, FURTHEST) for side in (first.lower, first.upper))
-        lower, upper, rows, means, exact = _side_by_side(*edges, rows, np.clip(means, -FURTHEST, FURTHEST), exact)
+        lower, upper, means = (np.clip(side, -FURTHEST, FURTHEST) for side in (first.lower, first.upper, means))
+        lower, upper, rows, means, exact = _side_by_side(lower, upper, rows, means, exact)
         with np.errstate(divide="ignore", invalid="ignore"):
             # Halves: the ends of a float's range are further apart than a float can say.
             at = (means / 2 - lower / 2) / (upper / 2 - lower / 2)
