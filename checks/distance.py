@@ -1,180 +1,106 @@
 """How far two distributions are apart, from their profiles alone, and what mere chance makes of it.
 
-`masses.aligned` lays answers of one column out over common places: the buckets of one grid, or the values of a column. Each
-distance is a function of two such `Masses`, named and defined as in Evidently where it has the same one (numbers are cut into
-the reference's tenths there where Evidently cuts equal widths, which go blind on heavy tails). All are finite and at least 0.
+A method is a class in a file `distances_*.py` of this package: its name in snake case is the `method` of a check, its
+docstring says what it measures, its range and its source, `many` computes it. Nothing else has to be touched.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import importlib
+import inspect
+import pkgutil
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import checks
 from checks.masses import Masses
+from checks.pair import Pair
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
-BINS = 10
-"""Parts of the reference for the distances that need few bins: tenths, as usual for PSI (Siddiqi 2006)."""
-FEW = 20
-"""A numeric column with at most this many different buckets is compared value by value."""
-LEAST_SHARE = 1e-4
-"""What an empty bin counts as in PSI, as in Evidently."""
+    Array = NDArray[Any]
 
 
-def psi(current: Masses, reference: Masses) -> float:
-    """Population stability index, at least 0, at most about 18: sum of (p - q) ln(p / q). Siddiqi (2006)."""
-    import numpy as np
+class Distance:
+    """One way to say how far `current` is from `reference`; a number per comparison, NaN where it is not defined."""
 
-    p, q = (np.maximum(shares, LEAST_SHARE) for shares in _shares(current, reference))
-    return float(((p - q) * np.log(p / q)).sum())
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """As messages say it."""
+    numbers: ClassVar[bool] = True
+    categories: ClassVar[bool] = True
+    p_value: ClassVar[bool] = False
+    """It is the probability of a gap like this by chance: low where the two differ."""
+    threshold: ClassVar[float | None] = None
+    """Evidently's own; None for what Evidently does not have."""
+    sampled: ClassVar[bool] = False
+    """It needs rows: Evidently itself computes it, on samples."""
+    coarse: ClassVar[float] = 1 / 1000
+    """For windows of a history, buckets are put together until each has this share of all rows; 0: never."""
+    costly: ClassVar[bool] = False
+    """Too slow for ninety windows of history: those are left out where the bounds are given."""
+    undefined: ClassVar[str] = "it is not defined for these values"
+    """Why it may be NaN."""
 
+    def __init_subclass__(cls) -> None:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        cls.name = cls.__dict__.get("name", snake)
+        cls.title = cls.__dict__.get("title", cls.name.replace("_", "-") + (" p-value" if cls.p_value else " distance"))
 
-def jensen_shannon(current: Masses, reference: Masses) -> float:
-    """Jensen-Shannon distance in nats, 0 to 0.833: the root of the divergence. Lin (1991), Endres and Schindelin (2003)."""
-    import numpy as np
+    def many(self, pair: Pair) -> Array:
+        """The distance of each comparison."""
+        raise NotImplementedError
 
-    p, q = _shares(current, reference)
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        divergence = np.where(p > 0, p * np.log(p / middle), 0.0) + np.where(q > 0, q * np.log(q / middle), 0.0)
-    return math.sqrt(max(float(divergence.sum()) / 2, 0.0))
+    def noise(self, pair: Pair) -> Array:
+        """About what it is on average where nothing but chance tells the two apart, at these row counts."""
+        raise NotImplementedError
 
+    def between(self, pair: Pair) -> Array:
+        """The distances; that of values near the end of a float's range is held where a float ends."""
+        import numpy as np
 
-def total_variation(current: Masses, reference: Masses) -> float:
-    """Total variation distance, 0 to 1: the share of rows that would have to change."""
-    import numpy as np
+        with np.errstate(over="ignore"):
+            return self.many(pair)
 
-    p, q = _shares(current, reference)
-    return min(float(np.abs(p - q).sum()) / 2, 1.0)
+    def __call__(self, current: Masses, reference: Masses) -> float:
+        """The distance of two aligned masses."""
+        return float(self.between(Pair.of(current, reference))[0])
 
+    def floor(self, current: Masses, reference: Masses) -> float:
+        """The noise of two aligned masses."""
+        import numpy as np
 
-def hellinger(current: Masses, reference: Masses) -> float:
-    """Hellinger distance, 0 to 1. Hellinger (1909)."""
-    import numpy as np
-
-    p, q = _shares(current, reference)
-    return math.sqrt(max(float(((np.sqrt(p) - np.sqrt(q)) ** 2).sum()) / 2, 0.0))
-
-
-def kolmogorov_smirnov(current: Masses, reference: Masses) -> float:
-    """The Kolmogorov-Smirnov statistic, 0 to 1: the largest gap between the two cumulative distributions (not its p-value)."""
-    import numpy as np
-
-    gap = np.cumsum(current.rows) / current.total - np.cumsum(reference.rows) / reference.total
-    return min(float(np.abs(gap).max()), 1.0)
-
-
-def wasserstein(current: Masses, reference: Masses) -> float:
-    """Wasserstein distance of order one, in the column's own unit: how far a row has to be moved on average."""
-    import numpy as np
-
-    values, p, q = _points(current, reference)
-    order = np.argsort(values, kind="stable")
-    gap = np.cumsum((p - q)[order])[:-1]
-    # Halves, so that the distance between two huge values does not overflow.
-    steps = np.diff(values[order] / 2)
-    return float(min(np.dot(np.abs(gap), np.minimum(steps, 1e300)) * 2, 1e300))
+        with np.errstate(over="ignore"):
+            return float(self.noise(Pair.of(current, reference))[0])
 
 
-def wasserstein_normed(current: Masses, reference: Masses) -> float:
-    """Wasserstein distance in standard deviations of the reference, at least 0.001 of the column's unit, as in Evidently."""
-    return min(wasserstein(current, reference) / max(_deviation(reference), 0.001), 1e300)
+class PValue(Distance):
+    """A two-sample test: the probability of a gap at least like this if both came from one distribution, 0 to 1."""
+
+    p_value = True
+
+    def noise(self, pair: Pair) -> Array:
+        """By chance alone every p-value is as likely as any other: one half on average."""
+        import numpy as np
+
+        return np.full(len(pair.current.rows), 0.5)
 
 
-Distance = Callable[[Masses, Masses], float]
-FOR_NUMBERS: dict[str, Distance] = {
-    "psi": psi,
-    "jensen_shannon": jensen_shannon,
-    "kolmogorov_smirnov": kolmogorov_smirnov,
-    "wasserstein": wasserstein_normed,
-    "total_variation": total_variation,
-    "hellinger": hellinger,
-}
-FOR_CATEGORIES: dict[str, Distance] = {
-    name: FOR_NUMBERS[name] for name in ("psi", "jensen_shannon", "total_variation", "hellinger")
-}
-
-
-def noise(method: str, current: Masses, reference: Masses) -> float:
-    """About what the distance is on average when nothing but chance tells the two apart.
-
-    First order in 1/n + 1/m: chi-square for PSI, Jensen-Shannon and Hellinger (Yurdakul 2018, Lin 1991), the mean of
-    Kolmogorov's distribution, the half-normal mean of each bin's gap for total variation and of each step's for Wasserstein.
-    """
-    import numpy as np
-
-    chance = 1 / max(current.total, 1.0) + 1 / max(reference.total, 1.0)
-    if method == "kolmogorov_smirnov":
-        return min(0.8687 * math.sqrt(chance), 1.0)
-    if method == "wasserstein":
-        return _wasserstein_noise(reference) * math.sqrt(chance)
-    _, q = _shares(current, reference)
-    free = max(int((q > 0).sum()) - 1, 0)
-    if method == "psi":
-        return free * chance
-    if method == "total_variation":
-        return min(math.sqrt(chance / (2 * math.pi)) * float(np.sqrt(q * (1 - q)).sum()), 1.0)
-    return min(math.sqrt(free * chance / 8), 1.0)
-
-
-def _wasserstein_noise(reference: Masses) -> float:
-    import numpy as np
-
-    values, _, q = _points(reference, reference)
-    order = np.argsort(values, kind="stable")
-    below = np.clip(np.cumsum(q[order])[:-1], 0.0, 1.0)
-    area = float(np.dot(np.sqrt(below * (1 - below)), np.minimum(np.diff(values[order]), 1e300)))
-    return min(math.sqrt(2 / math.pi) * area / max(_deviation(reference), 0.001), 1e300)
-
-
-def _points(current: Masses, reference: Masses) -> tuple[Array, Array, Array]:
-    """The mean value of every filled bucket of both, and the share of rows that each side has there."""
-    import numpy as np
-
-    if current.sums is None or reference.sums is None:
-        raise ValueError("only numbers have a Wasserstein distance")
-    here, there = current.rows > 0, reference.rows > 0
-    values = np.concatenate([current.sums[here] / current.rows[here], reference.sums[there] / reference.rows[there]])
-    p = np.concatenate([current.rows[here] / current.total, np.zeros(int(there.sum()))])
-    q = np.concatenate([np.zeros(int(here.sum())), reference.rows[there] / reference.total])
-    return values, p, q
-
-
-def _deviation(masses: Masses) -> float:
-    import numpy as np
-
-    if masses.sums is None:
-        raise ValueError("only numbers have a standard deviation")
-    filled = masses.rows > 0
-    means, weights = masses.sums[filled] / masses.rows[filled], masses.rows[filled] / masses.total
-    centre = float(np.dot(means, weights))
-    size = float(np.abs(means - centre).max(initial=0.0))
-    return size * math.sqrt(float(np.dot(((means - centre) / size) ** 2, weights))) if size else 0.0
-
-
-def _shares(current: Masses, reference: Masses) -> tuple[Array, Array]:
-    """Shares of rows per bin: per value, or for numbers of many values per tenth of the reference."""
-    import numpy as np
-
-    p, q = current.rows, reference.rows
-    if reference.sums is not None and int((q > 0).sum()) > FEW:
-        bins = _tenths(q)
-        p, q = (np.bincount(bins, weights=rows, minlength=BINS).astype(np.float64) for rows in (p, q))
-    return p / current.total, q / reference.total
-
-
-def _tenths(reference: Array) -> NDArray[np.int64]:
-    """The tenth of the reference that each bucket starts in; a bucket is never cut, so a frequent value fills several."""
-    import numpy as np
-
-    before = np.concatenate([[0.0], np.cumsum(reference)[:-1]]) / reference.sum()
-    tenths: NDArray[np.int64] = np.minimum(np.floor(before * BINS + 1e-9), BINS - 1).astype(np.int64)
-    return tenths
+@cache
+def methods() -> dict[str, Distance]:
+    """Name -> method, of every one in a file `distances_*.py`. Raises ValueError where two have one name."""
+    found: dict[str, Distance] = {}
+    for info in sorted(pkgutil.iter_modules(checks.__path__), key=lambda i: i.name):
+        if info.name.startswith("distances_"):
+            module = importlib.import_module(f"{checks.__name__}.{info.name}")
+            for _, kind in inspect.getmembers(module, inspect.isclass):
+                if issubclass(kind, Distance) and kind.__module__ == module.__name__ and not kind.__name__.startswith("_"):
+                    if kind.name in found:
+                        raise ValueError(f"two drift methods are called {kind.name}")
+                    found[kind.name] = kind()
+    return found
 
 
 def moved(current: Masses, reference: Masses) -> tuple[str, float, float] | None:
@@ -182,8 +108,8 @@ def moved(current: Masses, reference: Masses) -> tuple[str, float, float] | None
     import numpy as np
 
     if current.sums is not None and reference.sums is not None:
-        now, before = float(current.sums.sum()) / current.total, float(reference.sums.sum()) / reference.total
-        return "mean", current.origin + now, reference.origin + before
+        now, before = ((m.sums / m.total).sum() + m.origin for m in (current, reference) if m.sums is not None)
+        return "mean", float(now), float(before)
     p, q = current.rows / current.total, reference.rows / reference.total
     most = int(np.argmax(np.abs(p - q)))
     return (current.places[most], float(p[most]), float(q[most])) if most < len(current.places) else None

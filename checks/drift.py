@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, Table, View, counts, histogram
+from checks.base import CannotJudge, Check, NothingToJudge, Table, View, bounds_in_words, counts, histogram, rows
+from checks.distance import methods, moved
+from checks.gathering import gathered
+from checks.masses import aligned, pooled
+from checks.pair import Pair
 from checks.profile import Answer, Answers, Counts, Histogram
-from checks.question import Categories, ColumnKind, Distribution, Question, Schema, column_kind
-from checks.result import Family, Result
+from checks.question import Categories, ColumnKind, Distribution, Question, Sample, Schema, column_kind
+from checks.result import Bounds, Family, Result, Severity, Status
+from checks.stack import Stack
 from checks.wording import amount, quoted
 
 if TYPE_CHECKING:
     from checks.distance import Distance
-    from checks.masses import Masses
-
-Method = Literal["auto", "psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein", "total_variation", "hellinger"]
+AUTO = {"number": "asinh_wasserstein", "category": "jensen_shannon"}
+LEAST_SURPRISE = 3.0
+"""Powers of ten by which a p-value must be lower than usual to be told, where nobody gave a bound."""
 
 
 class Drift(Check):
     """The distance between the values of `column` in this window and in the reference, or in the last 28 windows pooled.
 
-    `method` is `psi`, `jensen_shannon`, `total_variation` or `hellinger` for any column, `kolmogorov_smirnov` or `wasserstein`
-    (in standard deviations of the reference) for numbers; `auto` takes Kolmogorov-Smirnov for numbers and Jensen-Shannon for
-    the rest. Bounds given are used as they are. Otherwise the distances of earlier windows from the windows before them are
-    what is usual: the question is not whether two samples differ (a Tuesday differs from a month) but whether this one is
-    further away than this column's windows are. A text column in which most rows, or more than 1000, have a value of their own
-    has no distribution to compare.
+    `method` is one of [the distances](distances.md): our own, which hold for numbers of any shape, or any of Evidently's by
+    its name. `auto` takes `asinh_wasserstein` for numbers and `jensen_shannon` for the rest. Bounds given are used as they
+    are: `at_most` for a distance, `at_least` for a p-value, which is low where the values drifted. Otherwise the distances
+    of earlier windows from the windows before them are what is usual: the question is not whether two samples differ (a
+    Tuesday differs from a month) but whether this one is further away than this column's windows are. A text column in
+    which most rows, or more than 1000, have a value of their own has no distribution to compare.
     """
 
     family = Family.DRIFT
@@ -41,21 +49,52 @@ class Drift(Check):
     most_values: ClassVar[int] = 1000
 
     column: str = Field(description="the column to look at")
-    method: Method = Field("auto", description="the distance")
+    method: str = Field("auto", description="the distance, see distances.md")
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, method: str) -> str:
+        known = ["auto", *methods()]
+        if method not in known:
+            near = get_close_matches(method, known, 1)
+            raise ValueError(
+                f"there is no method {method}" + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}")
+            )
+        return method
+
+    @model_validator(mode="after")
+    def _bound_that_fails(self) -> Drift:
+        method = methods().get(self.method)
+        if method and method.p_value and self.at_most is not None and self.at_least is None:
+            raise ValueError(
+                f"{self.method} is a p-value, low where the values drifted: give at_least "
+                f"(Evidently's own is {method.threshold:g}); at_most alone would fail the windows that did not drift"
+            )
+        return self
 
     def questions(self, schema: Schema) -> Iterable[Question]:
-        yield Distribution(self.column) if self._kind(schema) == "number" else Categories(self.column)
+        if self._sampled:
+            return [Sample("window"), Sample("reference")]
+        return [Distribution(self.column) if self._kind(schema) == "number" else Categories(self.column)]
+
+    @property
+    def _sampled(self) -> bool:
+        return self.method != "auto" and methods()[self.method].sampled
 
     def _kind(self, schema: Schema) -> ColumnKind:
         return column_kind(schema.get(self.column, ""))
 
     def judge(self, view: View) -> Iterable[Result]:
+        if self._sampled:
+            yield from self._by_evidently(view)
+            return
         current = self._of(view.answers, view.schema)
-        past = self._past(view)
         if _rows(current) < self.rows_least:
             raise NothingToJudge(f"{self.name}: {_rows(current)} values of {self.rows_least} needed")
         self._refuse_free_text(current, view)
         reference = self._reference(view)
+        # A fixed reference needs no windows before those that are compared.
+        past = self._past(view, learned.LONGEST + (self.pool if reference is None else 0))
         if reference is None and len(past) < self.pool_least:
             raise NothingToJudge(f"{self.name}: no reference yet ({len(past)} of {self.pool_least} windows)")
         yield self._compared(view, current, past, reference)
@@ -71,15 +110,17 @@ class Drift(Check):
             return None
         return reference if reference is not None and _rows(reference) else None
 
-    def _past(self, view: View) -> list[tuple[Any, Histogram | Counts]]:
-        """The windows that have this distribution with values enough, and the distribution, oldest first."""
+    def _past(self, view: View, most: int) -> list[tuple[Any, Histogram | Counts]]:
+        """The last windows that have this distribution with values enough, and the distribution, oldest first."""
         found = []
-        for past in view.history[-(learned.LONGEST + self.pool) :]:
+        take = histogram if self._kind(view.schema) == "number" else counts
+        for past in view.history[-most:]:
             try:
-                answer = self._of(past.answers, view.schema)
+                answer = take(past.answers, self.column)
             except CannotJudge:
                 continue
-            if _rows(answer) >= self.rows_least:
+            # Counting rows takes longer than counting buckets, of which each has one at least.
+            if (isinstance(answer, Histogram) and answer.filled >= self.rows_least) or _rows(answer) >= self.rows_least:
                 found.append((past, answer))
         return found
 
@@ -95,50 +136,101 @@ class Drift(Check):
         past: Sequence[tuple[Any, Histogram | Counts]],
         reference: Histogram | Counts | None,
     ) -> Result:
-        from checks import distance
-        from checks.masses import aligned
-
-        method, measure = self._measure(isinstance(current, Histogram))
+        method = self._method(isinstance(current, Histogram))
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
-        first: list[Any] = [reference] if reference is not None else []
-        masses = aligned([*first, *(answer for _, answer in past), current])
-        fixed, earlier, now = (masses[0] if first else None), masses[len(first) : -1], masses[-1]
-        pools = [fixed] * (len(earlier) + 1) if fixed else self._pools(earlier)
-        points = [
-            learned.Point(p.window, measure(mass, pool), p.rows)
-            for (p, _), mass, pool in zip(past, earlier, pools, strict=False)
-            if pool is not None
-        ]
-        pool = pools[-1]
-        if pool is None:
-            raise NothingToJudge(f"{self.name}: no reference yet")
-        compared = "the reference" if fixed else f"the last {min(len(earlier), self.pool)} windows"
-        shown = "" if self.column in view.masked else _moved(distance.moved(now, pool), now.sums is None)
-        said = f"; {method.replace('_', '-')} distance from {compared}{shown}"
-        return self.verdict(view, measure(now, pool), points, extra=said, least=distance.noise(method, now, pool))
+        first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
+        *before, now = aligned([*first, current])
+        pool = pooled(before)
+        compared = "the reference" if reference is not None else f"the last {len(before)} windows"
+        shown = "" if self.column in view.masked else _moved(moved(now, pool), now.sums is None)
+        said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{shown}"
+        value = method(now, pool)
+        if math.isnan(value):
+            raise CannotJudge(f"{self.name}: {method.undefined}")
+        points = [] if method.costly and self.bounded else self._points(method, past, reference)
+        if method.p_value and not self.bounded:
+            return self._by_surprise(view, value, points, said)
+        return self.verdict(view, value, points, extra=said, least=method.floor(now, pool))
 
-    def _measure(self, number: bool) -> tuple[str, Distance]:
-        from checks import distance
+    def _points(
+        self, method: Distance, past: Sequence[tuple[Any, Histogram | Counts]], reference: Histogram | Counts | None
+    ) -> list[learned.Point]:
+        """The distance of earlier windows from the reference, or from the windows before them."""
+        windows = [p for p, _ in past][0 if reference is not None else self.pool_least :]
+        if not windows:
+            return []
+        answers: list[Any] = [*([] if reference is None else [reference]), *(answer for _, answer in past)]
+        numbers = isinstance(answers[0], Histogram)
+        stack = gathered(answers, method.coarse) if numbers else Stack.of(aligned(answers))
+        if reference is not None:
+            pair = Pair(stack.part(slice(1, None)), stack.part(slice(1)))
+        else:
+            pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
+        if method.costly:
+            pair, windows = pair.newest(learned.SETTLED), windows[-learned.SETTLED :]
+        values = method.between(pair).tolist()
+        return [learned.Point(p.window, value, p.rows) for p, value in zip(windows, values, strict=True)]
 
-        known = distance.FOR_NUMBERS if number else distance.FOR_CATEGORIES
-        method: str = self.method if self.method != "auto" else ("kolmogorov_smirnov" if number else "jensen_shannon")
-        if method not in known:
-            raise CannotJudge(f"{self.name}: {method} needs numbers; for this column take one of {', '.join(known)}")
-        return method, known[method]
+    def _by_surprise(self, view: View, value: float, past: Sequence[learned.Point], said: str) -> Result:
+        """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""
+        points = [learned.Point(p.window, _surprise(p.value), p.rows) for p in past if not math.isnan(p.value)]
+        found = learned.judge(_surprise(value), points, view.window, view.rows, "distance", upward=True, least=LEAST_SURPRISE)
+        if isinstance(found, learned.Learning):
+            raise NothingToJudge(f"{self.name} is {amount(value, 'number')}; {found}")
+        found = replace(found, low=10**-found.high, high=10**-found.low, expected=10**-found.expected)
+        bounds = Bounds(at_least=10 ** -(found.at_most or 0.0), learned=True, usual=found.words("number"))
+        failed = found.score > 1
+        severe = found.score > 2 and found.may_page
+        return self.result(
+            Status.FAILED if failed else Status.PASSED,
+            f"{self._subject(self.column)} is {amount(value, 'number')}, {bounds_in_words(bounds, 'number')}{said}",
+            view,
+            value=value,
+            bounds=bounds,
+            score=found.score,
+            severity=(self.severity or (Severity.CRITICAL if severe else Severity.WARNING)) if failed else None,
+            details=found.details(),
+        )
 
-    def _pools(self, masses: Sequence[Masses]) -> list[Masses | None]:
-        """For each window, and for the one after the last, the windows before it pooled; None where there are too few."""
-        from checks.masses import pooled
+    def _by_evidently(self, view: View) -> Iterator[Result]:
+        """By Evidently itself, on samples; without bounds its own threshold decides. Samples are of whole windows."""
+        from checks.evidently import Evidently
 
-        pools: list[Masses | None] = []
-        for end in range(len(masses) + 1):
-            before = masses[max(0, end - self.pool) : end]
-            pools.append(pooled(before) if len(before) >= self.pool_least else None)
-        return pools
+        if view.segment:
+            return
+        inner = Evidently(
+            id=self.name,
+            metric="ValueDrift",
+            column=self.column,
+            options={"method": self.method},
+            definition={"text_columns": [self.column]},
+            severity=self.severity,
+            at_least=self.at_least,
+            at_most=self.at_most,
+        )
+        now, before = (rows(view.answers, Sample(of).key).frame for of in ("window", "reference"))
+        said = f"; {self.method} on samples of {amount(len(now), 'rows')} and {amount(len(before), 'rows')} rows"
+        for made in inner.judge(view):
+            yield replace(made, kind=self.kind, family=self.family, message=made.message + said)
+
+    def _method(self, number: bool) -> Distance:
+        """The method for a column of numbers, or of categories. Raises CannotJudge where it is not for such a column."""
+        sort = "number" if number else "category"
+        name = AUTO[sort] if self.method == "auto" else self.method
+        if not (methods()[name].numbers if number else methods()[name].categories):
+            fit = [m.name for m in methods().values() if (m.numbers if number else m.categories) and not m.sampled]
+            needs = "categories" if number else "numbers"
+            raise CannotJudge(f"{self.name}: {name} needs {needs}; for this column take one of {', '.join(sorted(fit))}")
+        return methods()[name]
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "text", "boolean") if c != table.time_column]
+
+
+def _surprise(p: float) -> float:
+    """How many powers of ten a p-value is below 1."""
+    return -math.log10(min(max(p, 1e-300), 1.0))
 
 
 def _rows(answer: Answer) -> int:

@@ -371,7 +371,7 @@ def test_numbers_that_moved_have_drifted() -> None:
     past = [spread(b % 5 / 50) for b in range(40)]
     result = only(judged(Drift(column="x"), view(spread(2.0), past)))
     assert result.status is Status.FAILED
-    assert "kolmogorov-smirnov distance from the last 28 windows; the mean is 2.499, was 0.5416" in result.message
+    assert "asinh-wasserstein distance from the last 28 windows; the mean is 2.499, was 0.5416" in result.message
 
 
 def test_numbers_like_those_before_have_not() -> None:
