@@ -53,11 +53,16 @@ class Composer:
     schema: Schema
     statements: list[str] = field(default_factory=list)
 
+    @property
+    def dialect(self) -> Any:
+        from ibis.backends.sql import compilers
+
+        return getattr(compilers, self.name).compiler.dialect
+
     def compile(self, expr: Any) -> str:
         from ibis.backends.sql import compilers
 
-        compiler = getattr(compilers, self.name).compiler
-        self.statements.append(compiler.to_sqlglot(expr.as_table()).sql(compiler.dialect))
+        self.statements.append(getattr(compilers, self.name).compiler.to_sqlglot(expr.as_table()).sql(self.dialect))
         return self.statements[-1]
 
     def sql(self, query: str, schema: Any) -> ir.Table:

@@ -32,7 +32,7 @@ from monitor.config import Config
 from monitor.dataset import Dataset, Fixed
 from monitor.job import Job, Measured
 from monitor.left_out import left_out
-from monitor.schedule import Agenda, in_turn
+from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
 from monitor.store import ledger, past, waiting
 from monitor.store.decisions import Claim, Decision
@@ -170,21 +170,30 @@ class Runner:
         if claim is None:
             return False
         history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
-        job = Job(dataset, source, window, now, history, self.reference(dataset))
+        job = Job(dataset, source, window, now, history, self.reference(dataset, window))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
         skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
         self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
         return True
 
-    def reference(self, dataset: Dataset) -> list[tuple[datetime, datetime, bytes]] | None:
-        """The stored profiles of a fixed reference; None where the reference is part of the history."""
-        fixed = dataset.reference
-        if not isinstance(fixed, Fixed):
+    def reference(self, dataset: Dataset, window: Window) -> list[past.Stored] | None:
+        """The stored profiles of a reference; None where the reference is part of the history.
+
+        For windows shorter than a day the history reaches back some days only: theirs is made of the days before.
+        """
+        kept = dataset.reference
+        if isinstance(kept, Fixed):
+            calendar = dataset.calendar
+            first = calendar.holding(datetime(kept.start.year, kept.start.month, kept.start.day, 12, tzinfo=UTC))
+            last = calendar.holding(datetime(kept.end.year, kept.end.month, kept.end.day, 12, tzinfo=UTC))
+            return past.between(self.store, dataset.name, first.start, last.start)
+        if dataset.every >= DAY:
             return None
-        calendar = dataset.calendar
-        first = calendar.holding(datetime(fixed.start.year, fixed.start.month, fixed.start.day, 12, tzinfo=UTC))
-        last = calendar.holding(datetime(fixed.end.year, fixed.end.month, fixed.end.day, 12, tzinfo=UTC))
-        return past.between(self.store, dataset.name, first.start, last.start)
+        days = Calendar(DAY, dataset.timezone)
+        first = days.holding(window.start - timedelta(days=kept.days))
+        found = past.between(self.store, dataset.name, first.start, window.start)
+        weekday = window.local_start.weekday()
+        return [one for one in found if not kept.same_weekday or days.holding(one[0]).local_start.weekday() == weekday]
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""

@@ -86,7 +86,7 @@ def judge(
     apart: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
-    rolling = isinstance(kept, Previous) and not kept.same_weekday
+    rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
     reference = None if rolling else merge(past.profile for past in _reference(job, history))
     results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
@@ -179,7 +179,7 @@ def _profile(body: bytes) -> Profile | None:
 def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
-    if not isinstance(kept, Previous):
+    if job.reference is not None or not isinstance(kept, Previous):
         return _readable(job, job.reference or ())
     since = job.window.start - timedelta(days=kept.days)
     near = [past for past in history if past.window.start >= since]

@@ -16,9 +16,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from checks.profile import Number, Profile
 from checks.result import Status
 from checks.window import Window
 from monitor import daemon
+from monitor.coarsening import Coarsening
 from monitor.config import Config, load
 from monitor.job import Measured
 from monitor.pool import workers
@@ -254,6 +256,28 @@ def test_a_fixed_reference_is_read_from_the_store(home: Path, store: Store) -> N
         work(Runner(settings, store, pool), NOON.replace(day=day))
 
     assert [start.day for start, _, _ in pool.asked[-1].reference] == [18, 19]
+
+
+def test_the_reference_of_an_hourly_dataset_is_made_of_the_days_before_and_todays_hours(home: Path, store: Store) -> None:
+    hourly = ORDERS.replace("auto", 'every = "1h"\nreference = "previous 3d"\nauto')
+    settings, hour = config(home, hourly), november(10).start
+    for n in range(24 * 6 + 5):
+        window = Window(hour + n * HOUR, hour + (n + 1) * HOUR)
+        claim = ledger.claim(store, "orders", window, HOUR)
+        assert claim is not None
+        body = Profile({}, 1, {("", ""): {"rows": Number(1, "add")}}).to_bytes()
+        ledger.record(store, claim, Measured("done", [], 1, 0.1, body), window.end, ["orders"], None)
+    runner = Runner(settings, store, InLine())
+    coarsening = Coarsening(settings, store, InLine())
+    for _ in range(8):
+        coarsening.step(november(16).start + 3 * HOUR)
+
+    found = runner.reference(settings.datasets["orders"], Window(november(16).start + 5 * HOUR, november(16).start + 6 * HOUR))
+
+    assert found is not None
+    lengths = [(end - start) / HOUR for start, end, _ in found]
+    assert lengths == [24.0, 24.0, 24.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert runner.reference(config(home, ORDERS).datasets["orders"], november(16)) is None
 
 
 # What goes wrong.

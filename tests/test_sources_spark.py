@@ -81,6 +81,8 @@ def test_a_token_of_spark_connect_is_a_secret() -> None:
 @pytest.mark.parametrize("module", ["pyspark.logger", "pyspark.sql.connect.session"])
 def test_a_missing_package_is_told_with_what_to_install(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
+    # Another test may have had it.
+    spark_session._guest.cache_clear()
     assert "pip install 'datavigil[spark]'" in told(source("sc://127.0.0.1:1"), Place(table="t"))
 
 
