@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from alerts.periods import instant
 from checks.result import Severity
 
 
@@ -41,7 +42,7 @@ class Quiet:
         else:
             inside = clock >= self.start or clock < self.end
             day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
-        end = datetime.combine(day, self.end, zone).astimezone(UTC)
+        end = instant(day, self.end, zone)
         # In the hour that comes twice the end may have been before: quiet once is enough.
         return end if inside and end > now else None
 
