@@ -24,9 +24,9 @@ class Period:
 
 
 def instant(day: date, clock: time, zone: ZoneInfo) -> datetime:
-    """The instant (UTC) of a wall-clock time. One that does not exist gives the first instant after the gap; one that comes twice the first."""
+    """The instant (UTC) of a wall-clock time: in a gap the first one after it, of a time that comes twice the first."""
     naive = datetime.combine(day, clock)
-    before, after = naive.replace(tzinfo=zone, fold=0).utcoffset(), naive.replace(tzinfo=zone, fold=1).utcoffset()
+    before, after = (naive.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
     if before is None or after is None or before >= after:
         # PEP 495: in a fold the offset of fold=0 is the larger one, and its instant the earlier.
         return naive.replace(tzinfo=zone).astimezone(UTC)
