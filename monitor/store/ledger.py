@@ -123,7 +123,7 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(decisions.before(connection, subjects, claim))
+            decision = decide(decisions.before(connection, subjects, claim, now))
             decisions.write(connection, decision, now)
         connection.execute(
             update(windows)
