@@ -15,10 +15,14 @@ RECENT = timedelta(days=6)
 
 @dataclass(frozen=True)
 class Line:
-    """One change that waited: `text` is its sentence, `happened` what it was (`opened`, `resolved`, ...), `why` it waited."""
+    """One change that waited: `text` is its sentence, `happened` what it was (`opened`, `resolved`, ...), `why` it waited.
+
+    `fired` is when its incident began, `at` when the change was.
+    """
 
     incident: int
     happened: str
+    fired: datetime
     at: datetime
     text: str
     severity: Severity
@@ -65,8 +69,7 @@ def _story(changes: Sequence[Line], zone: str, now: datetime) -> Finding:
     first, last = changes[0], changes[-1]
     healed = last.happened == "resolved"
     severity = max((c.severity for c in changes), key=lambda s: s.rank)
-    begun = first.happened != "resolved"
-    parts = [f"fired {moment(first.at, zone, now)}" * begun, f"healed {moment(last.at, zone, now)}" * healed, last.why]
+    parts = [f"fired {moment(first.fired, zone, now)}", f"healed {moment(last.at, zone, now)}" * healed, last.why]
     text = next((c.text for c in reversed(changes) if c.happened != "resolved"), last.text)
     return Finding(f"{text} · {', '.join(filter(None, parts))} (INC-{first.incident})", None, severity, healed)
 

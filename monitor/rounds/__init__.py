@@ -11,7 +11,7 @@ from monitor.store.store import Store
 
 def due(config: Config, store: Store, now: datetime) -> None:
     """All that is due at `now`, each once per local period, incident and channel: keys see to that, whoever asks how often."""
-    releases.turn(config, store, now)
-    storms.turn(config, store, now)
-    reminders.turn(config, store, now)
-    digests.turn(config, store, now)
+    with store.reading() as connection:
+        works = [work for turn in (releases, storms, reminders, digests) for work in turn.due(connection, config, now)]
+    for work in works:
+        store.attempt(work)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert, select, update
@@ -18,7 +20,6 @@ from checks.result import Severity
 from monitor.config import Config
 from monitor.store import telling
 from monitor.store.decisions import incident_of, problem_of, write_delivery
-from monitor.store.store import Store
 from monitor.store.tables import WAITING, deliveries, incidents, problems, rounds, tellings
 
 EXPIRES = timedelta(hours=12)
@@ -54,19 +55,18 @@ def turns(config: Config) -> list[Turn]:
     return list(out.values())
 
 
-def turn(config: Config, store: Store, now: datetime) -> None:
-    """Write the digests that are due. In quiet hours none is: a host that slept all day tells in the morning."""
-    with store.reading() as connection:
-        done = {row.name: row.last_at for row in connection.execute(select(rounds))}
+def due(connection: Connection, config: Config, now: datetime) -> list[Callable[[Connection], object]]:
+    """The digests to write. In quiet hours none is: a host that slept all day tells in the morning."""
+    done = {row.name: row.last_at for row in connection.execute(select(rounds))}
+    works: list[Callable[[Connection], object]] = []
     for each in turns(config):
         last = done.get(each.name)
         if last is None:
             # From here on: what lies before the first start is nobody's morning.
-            store.attempt(lambda c, each=each: _done(c, each, None, now))  # type: ignore[misc]
-        elif _quiet(each, now) or (period := periods.due(each.time, each.zone, last, now)) is None:
-            continue
-        else:
-            store.attempt(lambda c, each=each, period=period: _tell(c, config, each, period, now))  # type: ignore[misc]
+            works.append(partial(_done, each=each, at=now))
+        elif not _quiet(each, now) and (period := periods.due(each.time, each.zone, last, now)):
+            works.append(partial(_tell, config=config, each=each, period=period, now=now))
+    return works
 
 
 def _quiet(each: Turn, now: datetime) -> bool:
@@ -75,7 +75,7 @@ def _quiet(each: Turn, now: datetime) -> bool:
 
 def _tell(connection: Connection, config: Config, each: Turn, period: periods.Period, now: datetime) -> None:
     """The lines that wait become one message, and wait no more. Somebody else was faster: nothing is done."""
-    if not _done(connection, each, period, now):
+    if not _done(connection, each, period.at):
         return
     key = f"digest:{each.channel}:{period.key}" + ("" if each.daily else f"T{each.time}")
     if connection.execute(select(deliveries.c.id).where(deliveries.c.key == key)).first() is not None:
@@ -88,22 +88,21 @@ def _tell(connection: Connection, config: Config, each: Turn, period: periods.Pe
         connection.execute(update(tellings).where(tellings.c.id.in_([row.id for row in rows])).values(digest=key))
 
 
-def _done(connection: Connection, each: Turn, period: periods.Period | None, now: datetime) -> bool:
+def _done(connection: Connection, each: Turn, at: datetime) -> bool:
     """Note the turn; False where it is noted already."""
-    at = period.at if period else now
     row = connection.execute(select(rounds.c.last_at).where(rounds.c.name == each.name).with_for_update()).first()
     if row is None:
         connection.execute(insert(rounds).values(name=each.name, last_at=at))
-        return period is not None
-    if row.last_at >= at:
+    elif row.last_at >= at:
         return False
-    connection.execute(update(rounds).where(rounds.c.name == each.name).values(last_at=at))
+    else:
+        connection.execute(update(rounds).where(rounds.c.name == each.name).values(last_at=at))
     return True
 
 
 def _waiting(connection: Connection, channel: str) -> list[telling.Record]:
     query = (
-        select(tellings, incidents.c.severity)
+        select(tellings, incidents.c.severity, incidents.c.opened_at)
         .join(incidents, incidents.c.id == tellings.c.incident)
         .where(WAITING, tellings.c.channel == channel)
         .order_by(tellings.c.id)
@@ -113,15 +112,17 @@ def _waiting(connection: Connection, channel: str) -> list[telling.Record]:
 
 def _line(row: telling.Record) -> Line:
     why = row.reason if row.outcome == Outcome.DIGEST and row.happened != "resolved" else ""
-    return Line(row.incident, row.happened, row.at, row.line, Severity(row.severity), why)
+    return Line(row.incident, row.happened, row.opened_at, row.at, row.line, Severity(row.severity), why)
 
 
 def _still(connection: Connection, config: Config, channel: str, due: datetime, now: datetime) -> list[Standing]:
-    """Open incidents that somebody read of in this channel, that were there when the digest was due, and that nothing keeps quiet."""
+    """Open incidents that somebody read of here, that began before the digest was due, and that nothing keeps quiet."""
     known = select(tellings.c.incident).where(
         tellings.c.channel == channel, tellings.c.outcome.in_([str(o) for o in (Outcome.TOLD, Outcome.HELD, Outcome.STORM)])
     )
-    found = connection.execute(select(incidents).where(incidents.c.resolved_at.is_(None), incidents.c.opened_at < due, incidents.c.id.in_(known)))
+    found = connection.execute(
+        select(incidents).where(incidents.c.resolved_at.is_(None), incidents.c.opened_at < due, incidents.c.id.in_(known))
+    )
     quiet = telling.active_silences(connection, now)
     out = []
     for row in found.mappings().all():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
@@ -14,19 +17,15 @@ from monitor.config import Config
 from monitor.rounds.reminders import belongs
 from monitor.store import telling
 from monitor.store.decisions import incident_of, numbered, problem_of, write_delivery
-from monitor.store.store import Store
 from monitor.store.tables import incidents, problems, tellings
 
 
-def turn(config: Config, store: Store, now: datetime) -> None:
-    """Tell what a silence or maintenance kept quiet and does so no more."""
-    with store.reading() as connection:
-        kept = list(connection.execute(_kept()).scalars())
-    for number in kept:
-        store.attempt(lambda c, number=number: _release(c, config, number, now))  # type: ignore[misc]
+def due(connection: Connection, config: Config, now: datetime) -> list[Callable[[Connection], object]]:
+    """Incidents that were kept quiet, and may be no more."""
+    return [partial(_release, config=config, number=n, now=now) for n in connection.execute(_kept()).scalars()]
 
 
-def _kept() -> Select[tuple[int]]:
+def _kept() -> Select[Any]:
     """Open incidents whose last change was kept quiet somewhere."""
     newest = select(func.max(tellings.c.id)).group_by(tellings.c.incident, tellings.c.channel)
     return (

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select
 
-from alerts.escalation import Call, due
+from alerts import escalation
+from alerts.escalation import Call
 from alerts.incident import Change, Happened, Incident
 from alerts.message import Message
 from alerts.problem import Problem
@@ -21,7 +24,6 @@ from monitor import news
 from monitor.config import Config
 from monitor.store import telling
 from monitor.store.decisions import incident_of, numbered, problem_of, write_delivery
-from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, problems
 
 EXPIRES = timedelta(hours=1)
@@ -37,15 +39,12 @@ class Told:
     reminded: tuple[datetime, ...]
 
 
-def turn(config: Config, store: Store, now: datetime) -> None:
-    """Write the calls that are due."""
-    with store.reading() as connection:
-        waiting = list(connection.execute(_unacknowledged()).scalars())
-    for number in waiting:
-        store.attempt(lambda c, number=number: _call(c, config, number, now))  # type: ignore[misc]
+def due(connection: Connection, config: Config, now: datetime) -> list[Callable[[Connection], object]]:
+    """Incidents to look at: a call may be due."""
+    return [partial(_call, config=config, number=n, now=now) for n in connection.execute(_unacknowledged()).scalars()]
 
 
-def _unacknowledged() -> Select[tuple[int]]:
+def _unacknowledged() -> Select[Any]:
     row = incidents.c
     return select(row.id).where(row.resolved_at.is_(None), row.severity == str(Severity.CRITICAL), row.acked_at.is_(None))
 
@@ -66,7 +65,7 @@ def _call(connection: Connection, config: Config, number: int, now: datetime) ->
     ):
         return
     escalated = route.escalate is not None and told.rooted >= {c for c in route.escalate.to if c in config.channels}
-    call = due(told.at, told.reminded, escalated, route, config.telling, now)
+    call = escalation.due(told.at, told.reminded, escalated, route, config.telling, now)
     if call is not None:
         _write(
             connection, config, route, call, incident, _message(connection, incident, members, subject, route, call, now), told, now

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
@@ -14,19 +16,16 @@ from checks.result import Family, Severity
 from monitor.config import Config
 from monitor.store import telling
 from monitor.store.decisions import numbered, write_delivery
-from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, tellings
 
 
-def turn(config: Config, store: Store, now: datetime) -> None:
-    """Begin, edit and end the storms of all channels."""
-    with store.reading() as connection:
-        going = set(telling.open_storms(connection)) | set(connection.execute(_uncounted().distinct()).scalars())
-    for channel in sorted(going):
-        store.attempt(lambda c, channel=channel: _channel(c, config, channel, now))  # type: ignore[misc]
+def due(connection: Connection, config: Config, now: datetime) -> list[Callable[[Connection], object]]:
+    """Storms to begin, to edit or to end, by channel."""
+    going = set(telling.open_storms(connection)) | set(connection.execute(_uncounted().distinct()).scalars())
+    return [partial(_channel, config=config, channel=channel, now=now) for channel in sorted(going)]
 
 
-def _uncounted() -> Select[tuple[str]]:
+def _uncounted() -> Select[Any]:
     return select(tellings.c.channel).where(tellings.c.outcome == str(Outcome.STORM), tellings.c.storm.is_(None))
 
 
