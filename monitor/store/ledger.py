@@ -125,7 +125,7 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(decisions.before(connection, subjects, claim))
+            decision = decide(decisions.before(connection, subjects, claim, now))
             decisions.write(connection, decision, now)
         if more:
             return decision or Decision(News())
