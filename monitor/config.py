@@ -34,7 +34,7 @@ SECTIONS = {
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("summary", "maintenance", "heartbeat"),
+    "config": ("maintenance", "heartbeat"),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
     "route": ("digest", "escalate", "repeat"),
@@ -63,6 +63,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     reports: ReportSettings = field(default_factory=ReportSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
     sources: Mapping[str, Source] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class _Reading:
             raise ConfigError(self.path, [self.outside.hidden(fault) for fault in self.faults])
         store = self.rooted(store)
         reports = self.shelved(reports, store)
-        return Config(self.path, store, daemon, reports, sources, datasets, channels, routes, tuple(self.notes))
+        return Config(self.path, store, daemon, reports, summary, sources, datasets, channels, routes, tuple(self.notes))
 
     def fault(self, place: str, message: str) -> None:
         self.faults.append(f"{place}: {message}")
