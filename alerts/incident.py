@@ -15,18 +15,44 @@ from checks.result import Family, Severity, Status
 
 
 class Happened(StrEnum):
-    """Why an incident changed; the reason travels into events, keys and messages."""
+    """Why an incident changed; the reason travels into events, keys and messages.
+
+    `released`: what nobody was told of before (it was caused by another incident, came late, or while nobody was watching) goes
+    on, and may be told now. `flapping` and `steady`: it goes to and fro too often for single turns to be news; no longer.
+    """
 
     OPENED = "opened"
+    REOPENED = "reopened"
     JOINED = "joined"
     WORSE = "worse"
+    RELEASED = "released"
+    INHIBITED = "inhibited"
+    FLAPPING = "flapping"
+    STEADY = "steady"
+    ACKED = "acked"
     LEFT = "left"
     RESOLVED = "resolved"
 
 
+class Quiet(StrEnum):
+    """Why a change is not told by itself; what it says belongs in the next digest.
+
+    `inhibited`: another incident causes it. `late`: it came of a window that was measured after a later one, or once more.
+    `away`: its window ended longer ago than anybody is paged for, as after a downtime.
+    """
+
+    INHIBITED = "inhibited"
+    LATE = "late"
+    AWAY = "away"
+
+
 @dataclass(frozen=True)
 class Incident:
-    """`since` is the start of the first bad window; `revision` rises with each change that is worth an edit."""
+    """`since` is the start of the first bad window; `revision` rises with each change that is worth an edit.
+
+    `resolved_end` is the end of the window that resolved it, `reopened` how often it began again. Beside its state stand flags:
+    `held`, why nobody was told of it yet; `inhibited_by`, the incident that causes it; `flapping_since`.
+    """
 
     id: int
     subject: str
@@ -36,6 +62,13 @@ class Incident:
     opened_at: datetime
     resolved_at: datetime | None = None
     revision: int = 1
+    resolved_end: datetime | None = None
+    reopened: int = 0
+    acked_by: str | None = None
+    acked_at: datetime | None = None
+    held: Quiet | None = None
+    inhibited_by: int | None = None
+    flapping_since: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -52,7 +85,11 @@ class Change:
     gone: tuple[Problem, ...] = ()
     reason: str = ""
     fresh: tuple[Problem, ...] = ()
-    """Those that began, or got worse, with this change."""
+    """Those that began, got worse, or were released with this change."""
+    quiet: Quiet | None = None
+    """Why it is not told by itself; the end of what was told before is told all the same."""
+    flapping: bool | None = None
+    """True: with this change it began to flap; False: it stopped; None: neither."""
 
 
 @dataclass(frozen=True)

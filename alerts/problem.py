@@ -56,6 +56,10 @@ class Problem:
     score: float | None = None
     message: str = ""
     incident: int | None = None
+    last_incident: int | None = None
+    """What it belonged to when it was over last: if it begins again soon, that is opened again."""
+    inhibited_by: int | None = None
+    flapping_since: datetime | None = None
 
     @property
     def lasting(self) -> bool:
@@ -146,4 +150,5 @@ def _good(problem: Problem) -> tuple[Problem, Move | None]:
 
 def closed(problem: Problem) -> Problem:
     """Over: what it was stays readable, what it belonged to does not."""
-    return replace(problem, state=State.OK, since=None, severity=None, incident=None)
+    over = replace(problem, state=State.OK, since=None, severity=None, incident=None, inhibited_by=None, flapping_since=None)
+    return replace(over, last_incident=problem.incident) if problem.incident is not None else over

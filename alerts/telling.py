@@ -106,6 +106,8 @@ def deliveries(
     incident before: they hear of its end whatever the route says by then.
     """
     incident = change.incident
+    if change.quiet and change.happened is not Happened.RESOLVED:
+        return []
     said = message(change, subject, route, now)
     wait = route.not_before(now, incident.severity)
 
