@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alerts.incident import Change, news
+from alerts.deciding import news
+from alerts.incident import Change
 from alerts.problem import Sighting
 from alerts.routing import About, Route, first
 from alerts.telling import Delivery, Subject, deliveries

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from alerts.incident import Happened, Incident, News, Quiet, Standing
-from alerts.problem import Problem, State
+from alerts.incident import Happened, Incident, News, Standing
+from alerts.problem import Problem, Quiet, State
 from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
