@@ -262,6 +262,33 @@ def routes_test(
 
 
 @app.command()
+def summary(
+    week: Annotated[str | None, typer.Option(help="2026-W47; default: the last whole week")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="the mail in a browser, or as a file where there is none")] = False,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """The weekly summary: as it was sent, else as it would be now. Sends nothing."""
+    from monitor import daemon, printing
+    from monitor import summary as weekly
+
+    with _opened(config) as (read, store):
+        moment = daemon.now()
+        try:
+            wanted = weekly.wanted(read, week, moment)
+        except ValueError as fault:
+            _refuse(str(fault))
+        found = weekly.of_week(read, store, wanted, moment)
+    if preview:
+        for line in printing.previewed(found, read, Path.cwd()):
+            print(line, file=sys.stderr if json else sys.stdout)
+    if json:
+        print(printing.as_json(found.model_dump(mode="json")))
+    elif not preview:
+        print(printing.summary(found, read), end="")
+
+
+@app.command()
 def demo(
     only_once: Annotated[bool, typer.Option("--once", help="end after the catch-up instead of watching on")] = False,
     json: AsJson = False,

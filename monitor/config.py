@@ -38,7 +38,7 @@ SECTIONS = {
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("summary", "heartbeat"),
+    "config": ("heartbeat",),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
     "route": (),
@@ -67,6 +67,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     reports: ReportSettings = field(default_factory=ReportSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
     sources: Mapping[str, Source] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
@@ -120,7 +121,9 @@ class _Reading:
             raise ConfigError(self.path, [self.outside.hidden(fault) for fault in self.faults])
         store = self.rooted(store)
         reports = self.shelved(reports, store)
-        return Config(self.path, store, daemon, reports, sources, datasets, channels, routes, pace, planned, tuple(self.notes))
+        return Config(
+            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes)
+        )
 
     def fault(self, place: str, message: str) -> None:
         self.faults.append(f"{place}: {message}")

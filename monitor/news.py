@@ -64,7 +64,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
 
 def checked(measured: Measured) -> set[str]:
     """Every check that was asked, whatever came of it: one that was skipped or errored is not gone."""
-    asked = {result.check for result in measured.results}
+    asked = {*(result.check for result in measured.results), *measured.awaited}
     return asked | {check + UNJUDGED for check in asked} | {MEASURE, ROW_COUNT, LEFT_OUT}
 
 

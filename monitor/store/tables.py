@@ -338,3 +338,13 @@ reports = Table(
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("incident", "revision"),
 )
+
+# The numbers of a week's summary, charts included: whoever sends it again, sends the same.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("week", String(10), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+)
