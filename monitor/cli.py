@@ -250,12 +250,9 @@ def routes_test(
     from monitor import daemon, explaining, printing, printing_told
 
     read = _config(config)
-    wrong = next((part for part in given if "=" not in part), None)
-    if wrong is not None:
-        _refuse(f"{wrong!r} says nothing; write key=value, such as severity=critical dataset=orders")
-    asked = dict(part.split("=", 1) for part in given)
+    asked = {key: value for key, _, value in (part.partition("=") for part in given)}
     try:
-        facts = explaining.tested(read, asked, _time(asked.get("at")) or daemon.now())
+        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
     except ValueError as fault:
         _refuse(str(fault))
     print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))

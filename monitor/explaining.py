@@ -117,7 +117,7 @@ def matching(routes: tuple[Route, ...], asked: About) -> list[dict[str, Any]]:
     return out
 
 
-def tested(config: Config, given: Mapping[str, str], at: datetime) -> dict[str, Any]:
+def who_is_told(config: Config, given: Mapping[str, str], at: datetime) -> dict[str, Any]:
     """Who would be told of an incident with these properties. Raises ValueError for a key or value that is none."""
     allowed = ("severity", "dataset", "owner", "tag", "at")
     wrong = next((key for key in given if key not in allowed), None)
