@@ -46,7 +46,7 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> Slope | None:
     if not slopes:
         return None
     half = SURE * math.sqrt(_variance([x for x, _ in ordered], [y for _, y in ordered]))
-    low, high = round((len(slopes) - half) / 2), round((len(slopes) + half) / 2) - 1
+    low, high = round((len(slopes) - half) / 2) - 1, round((len(slopes) + half) / 2)
     middle = median(slopes)
     start = median(y for _, y in ordered) - middle * median(x for x, _ in ordered)
     sure = low >= 0 and high < len(slopes)
