@@ -65,6 +65,9 @@ class Channel(BaseModel):
     looks_up: ClassVar[bool] = False
     """It can be asked whether a message with our key arrived."""
 
+    folds: ClassVar[bool] = False
+    """It folds what it is told twice into one by our key, so a repeat is not seen."""
+
     fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
     mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
 
