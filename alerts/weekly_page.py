@@ -39,6 +39,11 @@ class Chart:
     about: str
     text: str
 
+    @property
+    def alt(self) -> str:
+        """What it shows, in words. Without < and >, which HTML lets stand in an attribute, but some mail programs do not."""
+        return f"{self.about}: {self.text}".translate({ord("<"): "‹", ord(">"): "›"})
+
 
 def charts(summary: Summary) -> list[Chart]:
     """The pictures that could be drawn, five at most."""

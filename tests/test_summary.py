@@ -112,7 +112,8 @@ def test_a_week_of_the_shop_says_what_happened_and_what_to_decide(
         ("drift", "customers.age"),
         ("noisy", "events.country"),
     ]
-    assert "about 29 Nov" in found.decisions[3].text or "about 30 Nov" in found.decisions[3].text
+    # 0.0035 a day from 0.17 on Sunday to 0.2: eight and a half days.
+    assert found.decisions[3].text.endswith("At this pace it passes the limit about 1 Dec.")
     assert found.decisions[4].advice == "With at_most = 0.25 only the worst window would have been told."
     text = part(mail, "text/plain")
     for word in (
