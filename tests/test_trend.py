@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from alerts.trend import theil_sen
+from monitor.deciding import slow_drift
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -42,6 +44,18 @@ def test_what_stands_still_reaches_nothing() -> None:
     found = theil_sen([(day, 0.5) for day in range(20)])
     assert found is not None
     assert (found.rises, found.reaches(1.0)) == (False, None)
+
+
+def test_many_columns_of_noise_are_not_told() -> None:
+    chance, end = random.Random(7), datetime(2026, 11, 22, tzinfo=UTC)
+    days = [end - timedelta(days=27 - n) for n in range(28)]
+    noise = {("orders", f"drift(c{n})", f"c{n}", ""): [(at, chance.random() * 0.95) for at in days] for n in range(1500)}
+    risen = {("orders", "drift(x)", "x", ""): [(at, 0.5 + 0.01 * n + chance.gauss(0, 0.02)) for n, at in enumerate(days)]}
+
+    found = slow_drift({**noise, **risen}, end)
+
+    assert [decision.about for _, decision in found] == ["orders.x"]
+    assert sum(s.rises for points in noise.values() if (s := theil_sen([(n, y) for n, (_, y) in enumerate(points)]))) > 0
 
 
 def test_few_points_and_points_of_one_day_have_no_slope() -> None:
