@@ -80,6 +80,11 @@ class Channel(BaseModel):
         """Where it goes, for people: `Slack #oncall`. Holds no secret."""
         raise NotImplementedError
 
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The addresses behind the channel, each of which gets a message of its own; ('',) where there is but one place."""
+        return ("",)
+
     def send(self, outgoing: Outgoing) -> str | None:
         """Send once; the provider's reference of the message, if it has one. Raises DeliveryError's subclasses only."""
         raise NotImplementedError
