@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery
+from monitor import delivery, rounds
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -154,6 +154,7 @@ class Daemon:
     def _tick(self) -> None:
         self.runner.keep()
         self.runner.tick(now())
+        rounds.due(self.config, self.store, now())
 
     def _collect(self) -> None:
         finished = self.runner.collect(now())
@@ -224,6 +225,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
                 reports += wanted([finished])
                 seen(finished)
             runner.keep()
+    rounds.due(config, store, now())
     deliver_now(config, store)
     # Last: whoever is to be told has been.
     if reported(config, store, reports, now):

@@ -173,20 +173,13 @@ def test_the_same_window_recorded_again_tells_nothing_new(world: World) -> None:
     assert world.see(0, done("missing(a) O")) == []
 
 
-def test_what_turns_critical_at_night_is_not_held_back_by_a_warning_that_waits(tmp_path: Path) -> None:
+def test_a_warning_in_quiet_hours_waits_and_goes_at_once_when_it_turns_critical(tmp_path: Path) -> None:
     world = World(tmp_path, quiet="00:00-08:00")
     world.see(0, done("missing(a) F"))
-    assert waiting(world, START + DAY) == [("message", False)]
+    assert waiting(world, START + DAY) == []
     night = START + DAY + timedelta(hours=2)
     world.see(1, done("missing(a) C"), night)
-    assert waiting(world, night) == [("message", True), ("message", True)]
-
-
-def test_a_warning_that_waits_is_not_hurried_by_another_warning(tmp_path: Path) -> None:
-    world = World(tmp_path, quiet="00:00-08:00")
-    world.see(0, done("missing(a) F"))
-    world.see(1, done("missing(a) F", "missing(b) F"), START + DAY)
-    assert waiting(world, START + DAY) == [("message", False), ("message", False)]
+    assert waiting(world, night) == [("message", True)]
 
 
 def waiting(world: World, now: datetime) -> list[tuple[str, bool]]:
