@@ -36,6 +36,8 @@ class Incident:
     opened_at: datetime
     resolved_at: datetime | None = None
     revision: int = 1
+    acked_by: str | None = None
+    acked_at: datetime | None = None
 
     @property
     def name(self) -> str:
