@@ -13,6 +13,8 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
+from monitor import acting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
@@ -225,6 +227,11 @@ def incidents(
     with _opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+app.command()(acting.ack)
+app.command()(acting.silence)
+app.command("not-useful")(acting.not_useful)
 
 
 @app.command()

@@ -313,6 +313,25 @@ silences = Table(
     Column("ends_at", UtcTime, nullable=False),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("check", String(512), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("said", String(32), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "check", "column", "segment", "author", "said"),
+    Index(None, "subject", "check"),
+    Index(None, "at"),
+)
+"""What people said of findings (`not_useful`): a judgement may learn from it, the weekly mail counts it."""
+
 sources = Table(
     "sources",
     metadata,
