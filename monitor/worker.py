@@ -13,21 +13,25 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from checks.base import Check, Past, Table, View, judged, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Population, Question, Schema
+from checks.question import IN_ALL, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
-from monitor.dataset import Dataset, Previous
+from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
 from monitor.judging import judged_apart
 from monitor.kinds import check_kinds
-from monitor.sources.base import NoData, SourceDown, SourceError
+from monitor.sources.base import NoData, Place, SourceDown, SourceError
+
+if TYPE_CHECKING:
+    from monitor.measuring.measure import Reading
 
 HISTORY = 90
 """Windows of history that a check may look at."""
@@ -60,7 +64,8 @@ def measure_window(job: Job) -> Measured:
             checks = chosen(dataset, read.schema)
             asked = questions(checks, dataset, read.schema)
             references = [past.window for past in _reference(job, history)]
-            profile = measure(read, asked, _grids(history), references[-7:])
+            job, golden = _with_golden(job, read, asked, history)
+            profile = measure(read, asked, _grids(job, history), references[-7:])
     except NoData as nothing:
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
@@ -76,7 +81,9 @@ def measure_window(job: Job) -> Measured:
     results = [_unseen(result, dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
     rows = rows_in_all(profile.answers(), profile.rows)
-    return Measured(state, results, rows, time.monotonic() - began, profile.to_bytes())
+    table = job.dataset.reference.table if isinstance(job.dataset.reference, Golden) else None
+    seconds = time.monotonic() - began
+    return Measured(state, results, rows, seconds, profile.to_bytes(), None, job.reference_version, golden, table)
 
 
 def judge(
@@ -87,7 +94,7 @@ def judge(
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
-    reference = None if rolling else merge(past.profile for past in _reference(job, history))
+    pools = _Pools(job, history, rolling)
     results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
@@ -99,14 +106,48 @@ def judge(
         if isinstance(unread, Broken):
             results.append(_result(check, Status.ERRORED, f"{check.name}: {unread.reason}"))
             continue
+        since = accepted_since(job.accepted, check)
+        recent = [past for past in history if since is None or past.window.start >= since]
         for segment in _segments(check, job.dataset, profile):
-            view = _view(job, check, profile, history, reference, segment)
+            view = _view(job, check, profile, recent, pools.since(since), segment)
+            view = replace(view, before=history[-1].profile.schema if history else None)
             if check.apart:
                 apart.append((check, view))
             else:
                 results += judged(check, view)
     results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
     return [_of_a_sample(result, profile) for result in results]
+
+
+def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
+    """When the level that a check looks at was last accepted as normal, for the table or one of its columns; None: never."""
+    return max((accepted[about] for about in ("", *check.watched) if about in accepted), default=None)
+
+
+@dataclass
+class _Pools:
+    """What counts as normal, pooled, from an accepted moment on; each made once, whichever checks ask for it."""
+
+    job: Job
+    history: Sequence[_Stored]
+    rolling: bool
+    made: dict[datetime | None, Profile | None] = field(default_factory=dict)
+
+    def since(self, moment: datetime | None) -> Profile | None:
+        if self.rolling:
+            return None
+        if moment not in self.made:
+            self.made[moment] = merge(self._from(moment))
+        return self.made[moment]
+
+    def _from(self, moment: datetime | None) -> list[Profile]:
+        if moment is None:
+            golden = _profile(self.job.golden) if self.job.golden else None
+            return [golden] if golden else [past.profile for past in _reference(self.job, self.history)]
+        stored = _reference(self.job, self.history)
+        newer = [past for past in stored if past.window.start >= moment]
+        # A stretch or a table of before the new level is no longer normal: what came since is.
+        return [past.profile for past in newer or [past for past in self.history if past.window.start >= moment]]
 
 
 def _of_a_sample(result: Result, profile: Profile) -> Result:
@@ -179,6 +220,8 @@ def _profile(body: bytes) -> Profile | None:
 def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
+    if isinstance(kept, Golden):
+        return list(history)
     if job.reference is not None or not isinstance(kept, Previous):
         return _readable(job, job.reference or ())
     since = job.window.start - timedelta(days=kept.days)
@@ -189,10 +232,29 @@ def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
     return [past for past in near if past.window.local_start.weekday() == weekday]
 
 
-def _grids(history: Sequence[_Stored]) -> Mapping[str, Grid]:
+def _with_golden(
+    job: Job, read: Reading, asked: Mapping[Population, Sequence[Question]], history: Sequence[_Stored]
+) -> tuple[Job, bytes | None]:
+    """The job with the profile of its golden table, and that profile where this window is the first to need it."""
+    from monitor.measuring.measure import Reading, measure
+
+    kept, dataset = job.dataset.reference, job.dataset
+    if not isinstance(kept, Golden) or (job.golden and _profile(job.golden)):
+        return job, None
+    # Rows are not kept, so none are drawn.
+    stored = {population: [q for q in questions if not isinstance(q, Sample)] for population, questions in asked.items()}
+    place = Place(kept.table, None, None, dataset.timezone)
+    whole = Reading(read.source, read.connection, place, job.window, read.source.relation(read.connection, place))
+    golden = measure(whole, stored, _grids(job, history)).to_bytes()
+    return replace(job, golden=golden), golden
+
+
+def _grids(job: Job, history: Sequence[_Stored]) -> Mapping[str, Grid]:
     from monitor.measuring.measure import pinned
 
-    return pinned([past.profile for past in history])
+    # What is to be compared must lie on one grid.
+    golden = _profile(job.golden) if job.golden else None
+    return pinned([*([golden] if golden else ()), *(past.profile for past in history)])
 
 
 def _by(check: Check, dataset: Dataset) -> tuple[str, ...]:
@@ -221,11 +283,12 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
-        before=history[-1].profile.schema if history else None,
         history=past,
         reference=reference.answers(check.where, segment) if reference else None,
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
+        marks=job.marks,
+        accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
 
