@@ -47,6 +47,9 @@ def version(version: Annotated[bool, typer.Option("--version", help="print the v
 @app.command()
 def run(config: ConfigPath = DEFAULT) -> None:
     """The daemon: measures windows when they close, tells people, until it is stopped."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log()
@@ -65,6 +68,9 @@ def once(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="print what passed, too")] = False,
 ) -> None:
     """Every window that is due, then exit: 0 all passed or skipped, 1 something failed or no data, 2 errored, 3 config wrong."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log(quiet=True)
@@ -101,6 +107,9 @@ def backfill(
     json: AsJson = False,
 ) -> None:
     """Measure past windows into a dataset's history; tells nobody."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log(quiet=True)
