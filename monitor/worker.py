@@ -60,12 +60,12 @@ def measure_window(job: Job) -> Measured:
     dataset = job.dataset
     try:
         with reading(job.source, dataset.place, job.window, dataset.timeout) as read:
-            history = _history(job)
+            history = earlier(job)
             checks = chosen(dataset, read.schema)
             asked = questions(checks, dataset, read.schema)
             references = [past.window for past in _reference(job, history)]
             job, golden = _with_golden(job, read, asked, history)
-            profile = measure(read, asked, _grids(job, history), references[-7:])
+            profile = measure(read, asked, grids(job, history), references[-7:])
     except NoData as nothing:
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
@@ -74,20 +74,28 @@ def measure_window(job: Job) -> Measured:
         return _errored(MEASURE, str(fault), began)
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
+    found = concluded(job, checks, profile, history, began)
+    table = dataset.reference.table if isinstance(dataset.reference, Golden) else None
+    return replace(found, golden=golden, golden_table=table)
+
+
+def concluded(
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
+) -> Measured:
+    """What a profile comes to, measured just now or long ago (`began` None)."""
+    began = time.monotonic() if began is None else began
     results = judge(job, checks, profile, history, began)
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
-        results.append(_no_data(dataset, job, "the window has no rows"))
-    results = [_unseen(result, dataset.mask) for result in results]
+        results.append(_no_data(job.dataset, job, "the window has no rows"))
+    results = [_unseen(result, job.dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
-    rows = rows_in_all(profile.answers(), profile.rows)
-    table = job.dataset.reference.table if isinstance(job.dataset.reference, Golden) else None
-    seconds = time.monotonic() - began
-    return Measured(state, results, rows, seconds, profile.to_bytes(), None, job.reference_version, golden, table)
+    rows, seconds = rows_in_all(profile.answers(), profile.rows), time.monotonic() - began
+    return Measured(state, results, rows, seconds, profile.to_bytes(), reference_version=job.reference_version)
 
 
 def judge(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored], began: float | None = None
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
 ) -> list[Result]:
     """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
     apart: list[tuple[Check, View]] = []
@@ -129,7 +137,7 @@ class _Pools:
     """What counts as normal, pooled, from an accepted moment on; each made once, whichever checks ask for it."""
 
     job: Job
-    history: Sequence[_Stored]
+    history: Sequence[Stored]
     rolling: bool
     made: dict[datetime | None, Profile | None] = field(default_factory=dict)
 
@@ -192,20 +200,23 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
 
 
 @dataclass(frozen=True)
-class _Stored:
+class Stored:
+    """An earlier window's profile, as read from the store."""
+
     window: Window
     profile: Profile
 
 
-def _history(job: Job) -> list[_Stored]:
+def earlier(job: Job) -> list[Stored]:
+    """The history that the job brings, oldest first."""
     return _readable(job, job.history)
 
 
-def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[_Stored]:
+def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
     """Stored profiles, less those of a form from before this version."""
     zone = job.dataset.timezone
     found = [(start, end, _profile(body)) for start, end, body in stored]
-    return [_Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
+    return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
 @lru_cache(maxsize=128)
@@ -217,7 +228,7 @@ def _profile(body: bytes) -> Profile | None:
         return None
 
 
-def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
+def _reference(job: Job, history: Sequence[Stored]) -> list[Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
     if isinstance(kept, Golden):
@@ -233,7 +244,7 @@ def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
 
 
 def _with_golden(
-    job: Job, read: Reading, asked: Mapping[Population, Sequence[Question]], history: Sequence[_Stored]
+    job: Job, read: Reading, asked: Mapping[Population, Sequence[Question]], history: Sequence[Stored]
 ) -> tuple[Job, bytes | None]:
     """The job with the profile of its golden table, and that profile where this window is the first to need it."""
     from monitor.measuring.measure import Reading, measure
@@ -245,11 +256,12 @@ def _with_golden(
     stored = {population: [q for q in questions if not isinstance(q, Sample)] for population, questions in asked.items()}
     place = Place(kept.table, None, None, dataset.timezone)
     whole = Reading(read.source, read.connection, place, job.window, read.source.relation(read.connection, place))
-    golden = measure(whole, stored, _grids(job, history)).to_bytes()
+    golden = measure(whole, stored, grids(job, history)).to_bytes()
     return replace(job, golden=golden), golden
 
 
-def _grids(job: Job, history: Sequence[_Stored]) -> Mapping[str, Grid]:
+def grids(job: Job, history: Sequence[Stored]) -> Mapping[str, Grid]:
+    """The grids that the past has pinned, by the question's key."""
     from monitor.measuring.measure import pinned
 
     # What is to be compared must lie on one grid.
@@ -269,7 +281,7 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 
 
 def _view(
-    job: Job, check: Check, profile: Profile, history: Sequence[_Stored], reference: Profile | None, segment: str | None
+    job: Job, check: Check, profile: Profile, history: Sequence[Stored], reference: Profile | None, segment: str | None
 ) -> View:
     past = [
         Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)

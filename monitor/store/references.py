@@ -3,7 +3,7 @@ rolled back; which one a result was judged by stands with the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,17 +29,22 @@ def in_force(store: Store, dataset: str, start: datetime, golden: str | None = N
     """The versions that hold for the window that starts at `start`; `golden` is the table that the config names."""
     holds = or_(references.c.start.is_(None), references.c.start <= start)
     query = select(references).where(references.c.dataset == dataset, references.c.rolled_back_at.is_(None), holds)
+    with store.reading() as connection:
+        return among(connection.execute(query.order_by(references.c.version)), start, golden)
+
+
+def among(rows: Iterable[Any], start: datetime, golden: str | None = None) -> InForce:
+    """The same of rows that were read before, the oldest version first; those rolled back or not begun are left out."""
     version, body = None, None
     accepted: dict[str, datetime] = {}
-    with store.reading() as connection:
-        for row in connection.execute(query.order_by(references.c.version)):
-            if row.kind == GOLDEN and row.note != golden:
-                continue
-            version = row.version
-            if row.kind == GOLDEN:
-                body = row.body
-            else:
-                accepted[row.column] = max(row.start, accepted.get(row.column, row.start))
+    for row in rows:
+        if row.rolled_back_at or (row.start and row.start > start) or (row.kind == GOLDEN and row.note != golden):
+            continue
+        version = row.version
+        if row.kind == GOLDEN:
+            body = row.body
+        else:
+            accepted[row.column] = max(row.start, accepted.get(row.column, row.start))
     return InForce(version, accepted, body)
 
 
