@@ -133,6 +133,27 @@ def backfill(
     raise typer.Exit(ERRORED if any(f.measured.state == "errored" for f in finished) else OK)
 
 
+@app.command()
+def backtest(
+    datasets: Annotated[list[str] | None, typer.Argument(help="only these; default: all")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="the first day, or a time; default: all there is")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="the last day, or up to a time; default: now")] = None,
+    against: Annotated[Path | None, typer.Option(help="another config: what it would have told more and less")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Replay past windows: what would have been told, when, why. Writes to no store, tells nobody."""
+    from monitor import replay_command
+
+    _log(quiet=True)
+    read = _config(config)
+    other = _config(against) if against else None
+    for name in datasets or ():
+        _known(name, read.datasets)
+    _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+
+
 @app.command("check-config")
 def check_config(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
     """Read the config and say what it means; all mistakes at once, exit 3 if there is one."""
@@ -378,6 +399,14 @@ def _time(text: str | None, zone: str = "UTC") -> datetime | None:
     if not 1900 <= at.year <= 2200:
         _refuse(f"{text!r} is out of reach; write a time between 1900 and 2200")
     return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+
+
+def _last(text: str | None) -> datetime | None:
+    """The end of a day, or a time as it is."""
+    from datetime import timedelta
+
+    at = _time(text)
+    return at + timedelta(days=1) if at and text and len(text) == len("2026-11-23") else at
 
 
 def _exit_code(finished: Sequence[Any]) -> int:

@@ -346,7 +346,7 @@ def test_the_error_counts_the_mistakes_and_names_the_file(tmp_path: Path) -> Non
         ("reference = 5", 'reference: write "previous 28d"'),
         ('reference = "previous 0d"', "reference: 'previous 0d' is no reference"),
         ('reference = "previous 99999999999d"', "is more than ten years"),
-        ('reference = {table = "golden"}', "reference: a golden table is not supported yet"),
+        ('reference = {table = "golden", rows = 3}', "reference: a golden table is named by its table and nothing else"),
         ("reference = {from = 2026-09-01}", "reference: from and to must be days; write"),
         ("reference = {from = 2026-10-01, to = 2026-09-01}", "reference: it ends (2026-09-01) before it starts (2026-10-01)"),
         ('checks = {kind = "missing"}', "checks must be a list: checks = [{kind = ...}, ...]"),
