@@ -47,6 +47,9 @@ def version(version: Annotated[bool, typer.Option("--version", help="print the v
 @app.command()
 def run(config: ConfigPath = DEFAULT) -> None:
     """The daemon: measures windows when they close, tells people, until it is stopped."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log()
@@ -65,6 +68,9 @@ def once(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="print what passed, too")] = False,
 ) -> None:
     """Every window that is due, then exit: 0 all passed or skipped, 1 something failed or no data, 2 errored, 3 config wrong."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log(quiet=True)
@@ -101,6 +107,9 @@ def backfill(
     json: AsJson = False,
 ) -> None:
     """Measure past windows into a dataset's history; tells nobody."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import daemon, printing
 
     _log(quiet=True)
@@ -214,6 +223,33 @@ def incidents(
     with _opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+@app.command()
+def summary(
+    week: Annotated[str | None, typer.Option(help="2026-W47; default: the last whole week")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="the mail in a browser, or as a file where there is none")] = False,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """The weekly summary: as it was sent, else as it would be now. Sends nothing."""
+    from monitor import daemon, printing
+    from monitor import summary as weekly
+
+    with _opened(config) as (read, store):
+        moment = daemon.now()
+        try:
+            wanted = weekly.wanted(read, week, moment)
+        except ValueError as fault:
+            _refuse(str(fault))
+        found = weekly.of_week(read, store, wanted, moment)
+    if preview:
+        for line in printing.previewed(found, read, Path.cwd()):
+            print(line, file=sys.stderr if json else sys.stdout)
+    if json:
+        print(printing.as_json(found.model_dump(mode="json")))
+    elif not preview:
+        print(printing.summary(found, read), end="")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery
+from monitor import delivery, rounds, summary
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -36,6 +36,7 @@ log = logging.getLogger("datavigil")
 COLLECT = timedelta(seconds=0.5)
 COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
+SUMMARY = timedelta(seconds=60)
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
 
@@ -72,7 +73,7 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen`, `housekeeping` and `summarise` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
@@ -102,13 +103,25 @@ class Daemon:
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
         self.reporter.tidy()
 
+    def summarise(self) -> None:
+        """Write down the week's summary when it is due. Outside of the others' turn: a year's numbers take seconds."""
+        try:
+            summary.send_due(self.config, self.store, now())
+        except Exception as fault:  # It is due until it is written down; the next minute tries again.
+            log.error("weekly summary: %s", _said(self.store, fault))
+
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
         from apscheduler.schedulers.background import BackgroundScheduler
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        steady = (
+            (self.collect, COLLECT),
+            (self.coarsen, COARSEN),
+            (self.housekeeping, HOUSEKEEPING),
+            (self.summarise, SUMMARY),
+        )
         for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
@@ -154,6 +167,7 @@ class Daemon:
     def _tick(self) -> None:
         self.runner.keep()
         self.runner.tick(now())
+        rounds.due(self.config, self.store, now())
 
     def _collect(self) -> None:
         finished = self.runner.collect(now())
@@ -224,6 +238,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
                 reports += wanted([finished])
                 seen(finished)
             runner.keep()
+    rounds.due(config, store, now())
     deliver_now(config, store)
     # Last: whoever is to be told has been.
     if reported(config, store, reports, now):

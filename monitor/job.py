@@ -29,7 +29,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Measured:
-    """What measuring and judging a window came to, ready to be recorded. `profile` is None unless the window was read."""
+    """What measuring and judging a window came to, ready to be recorded. `profile` is None unless the window was read.
+
+    `apart` is what `worker.judge_apart` needs for the checks named in `awaited`, whose verdicts come later: rows, so pickled, and
+    never opened by the parent.
+    """
 
     state: State
     results: Sequence[Result]
@@ -37,3 +41,5 @@ class Measured:
     seconds: float | None = None
     profile: bytes | None = None
     error: str | None = None
+    apart: bytes | None = None
+    awaited: tuple[str, ...] = ()

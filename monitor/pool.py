@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from pebble import ProcessPool
 
-from monitor import worker
+from monitor import ahead, worker
 
 log = logging.getLogger("datavigil")
 TASKS_EACH = 500
@@ -26,8 +25,7 @@ class Pool:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["monitor.warm"])
+        self._context = ahead.workers()
         self._pool = self._made()
 
     def schedule(self, function: Any, args: Sequence[Any] = (), timeout: float | None = None) -> Any:
@@ -51,8 +49,8 @@ class Pool:
 def workers(count: int) -> Iterator[Pool]:
     """`count` worker processes, started when first needed. Make it before any thread is started.
 
-    They come from a fork server that has Ibis and pandas imported already, so a new one is there at once and the parent never
-    holds either. At the end what still runs is killed.
+    They come from a fork server that has Ibis imported already, so a new one is there at once and the parent never
+    holds it. At the end what still runs is killed.
     """
     pool = Pool(count)
     try:

@@ -373,7 +373,7 @@ def test_a_wrong_key_of_a_dataset_is_told_in_words(tmp_path: Path, key: str, sai
         ("{kind = 'missing', column = 'a', severity = 'high'}", 'severity: must be "warning" or "critical"'),
         ("{kind = 'unique', columns = []}", "columns: must list at least 1"),
         ("{kind = 'quantile', column = 'a', q = 2}", "q: must be below 1"),
-        ("{kind = 'drift', column = 'a', method = 'ks'}", 'method: must be "auto", "psi"'),
+        ("{kind = 'drift', column = 'a', method = 'kss'}", "there is no method kss; did you mean ks?"),
         (
             "{kind = 'allowed_values', column = 'a', values = [1, [2]]}",
             "values, entry 2: must be text in quotes, or a whole number, or a number, or true or false",

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from alerts.base import Channel
 from alerts.routing import Route
+from alerts.rules import Rules
 from monitor import kinds
 from monitor.config import load
 from monitor.dataset import Dataset
@@ -24,6 +25,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[sources.NAME]": Source,
     "[channels.NAME]": Channel,
     "[[routes]]": Route,
+    "[incidents]": Rules,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
     "[reports]": ReportSettings,

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from alerts.incident import News, news
+from alerts.deciding import news
+from alerts.incident import News
 from alerts.problem import Sighting, State
 from alerts.telling import Delivery, harmless
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -397,9 +398,9 @@ def test_the_decision_is_told_in_which_channels_an_incident_was_told(store: Stor
     ledger.record(store, claimed(store, window(1)), measured(), NOON, ["orders"], decide)
     ledger.record(store, claimed(store, window(1), "refunds"), measured(), NOON, ["refunds"], decide)
 
-    assert seen[0].told == {1: frozenset({"team"})}
+    assert seen[0].stand.rooted == {1: frozenset({"team"})}
     assert [p.state for p in seen[0].standing.problems] == [State.FIRING]
-    assert (seen[1].told, seen[1].standing.problems, seen[1].standing.incidents) == ({}, [], [])
+    assert (seen[1].stand.rooted, seen[1].standing.problems, seen[1].standing.incidents) == ({}, [], [])
     assert [before.standing.next_id for before in seen] == [2, 2]
 
 

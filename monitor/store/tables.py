@@ -268,6 +268,37 @@ deliveries = Table(
     Index(None, "incident", "channel"),
 )
 
+tellings = Table(
+    "tellings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, ForeignKey("incidents.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("channel", String(255), nullable=False),
+    Column("happened", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    # The key of the digest that told it, the incident of the storm that counts it; NULL: in none, or not yet.
+    Column("digest", String(255)),
+    Column("storm", Id),
+    UniqueConstraint("incident", "revision", "channel", "happened"),
+    Index(None, "channel", "at"),
+)
+"""What became of each change in each channel, and why: what `explain` tells, and what digests and storms are made of."""
+WAITING = text("digest IS NULL AND outcome IN ('held', 'digest')")
+Index("ix_tellings_waiting", tellings.c.channel, sqlite_where=WAITING, postgresql_where=WAITING)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("last_at", UtcTime, nullable=False),
+)
+"""When what comes at times of the day was last done: `digest:CHANNEL:08:00`."""
+
 silences = Table(
     "silences",
     metadata,
@@ -275,6 +306,7 @@ silences = Table(
     Column("subject", String(255)),
     Column("family", String(16)),
     Column("check", String(512)),
+    Column("incident", Id),
     Column("author", String(255), nullable=False),
     Column("reason", Text, nullable=False),
     Column("starts_at", UtcTime, nullable=False),
@@ -312,4 +344,14 @@ reports = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("incident", "revision"),
+)
+
+# The numbers of a week's summary, charts included: whoever sends it again, sends the same.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("week", String(10), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
 )
