@@ -1,9 +1,8 @@
 """What one window's results make of problems and incidents: `news(standing, sightings, now) -> News`. Pure.
 
-step        each problem moves (alerts/problem.py), settles down or flaps (alerts/flapping.py)
-close       what is asked no longer, or is gone, ends with that reason
-group       per subject and family one incident: opened, opened again, joined, left, resolved (alerts/grouping.py)
-flag        what other trouble explains keeps quiet (alerts/inhibition.py)
+Each problem moves (alerts/problem.py), settles down or flaps (alerts/flapping.py); what is asked no longer ends with that reason;
+per subject and family they make one incident, opened, opened again, joined, left, resolved (alerts/grouping.py); what other
+trouble explains keeps quiet (alerts/inhibition.py).
 """
 
 from __future__ import annotations

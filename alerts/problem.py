@@ -105,7 +105,7 @@ def needed(sighting: Sighting, rules: Rules = RULES) -> tuple[int, int]:
     r = sighting.result
     learned = r.bounds is not None and r.bounds.learned
     weak = learned and (r.score or 0.0) < FAR_OUT and r.severity is not Severity.CRITICAL
-    return (rules.bad, rules.of) if weak and sighting.end - sighting.start < LONG_WINDOW else (1, 1)
+    return rules.bad_of if weak and sighting.end - sighting.start < LONG_WINDOW else (1, 1)
 
 
 def advance(problem: Problem | None, sighting: Sighting, rules: Rules = RULES) -> tuple[Problem | None, Move | None]:
@@ -161,7 +161,8 @@ def _good(problem: Problem, rules: Rules) -> tuple[Problem, Move | None]:
         if problem.outcomes.endswith("O" * (1 if problem.family is Family.SOURCE else rules.close_after)):
             return closed(problem), Move.RESOLVED
         return replace(problem, state=State.RECOVERING), None
-    if problem.state is State.PENDING and "F" in problem.outcomes[1 - rules.of :]:
+    others = rules.bad_of[1] - 1
+    if problem.state is State.PENDING and others and "F" in problem.outcomes[-others:]:
         return problem, None
     return closed(problem), None
 

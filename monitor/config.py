@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from alerts.base import Channel
 from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import RULES, Rules
 from alerts.silencing import Maintenance
 from checks.base import Check
 from monitor import kinds
@@ -34,6 +35,7 @@ SECTIONS = {
     "routes": "[[routes]]",
     "summary": "[summary]",
     "telling": "[telling]",
+    "incidents": "[incidents]",
     "maintenance": "[[maintenance]]",
 }
 """Name -> the heading under which it is written."""
@@ -75,6 +77,7 @@ class Config:
     telling: Pace = field(default_factory=Pace)
     maintenance: tuple[Maintenance, ...] = ()
     notes: tuple[str, ...] = ()
+    incidents: Rules = RULES
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -112,6 +115,7 @@ class _Reading:
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
         pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
+        rules = self.settings("[incidents]", written.get("incidents", {}), Rules) or RULES
         planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
             self.fault("top level", "there is no dataset to watch; write a [datasets.NAME] section")
@@ -122,7 +126,7 @@ class _Reading:
         store = self.rooted(store)
         reports = self.shelved(reports, store)
         return Config(
-            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes)
+            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes), rules
         )
 
     def fault(self, place: str, message: str) -> None:

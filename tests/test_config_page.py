@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from alerts.base import Channel
 from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import Rules
 from alerts.silencing import Maintenance
 from monitor import kinds
 from monitor.config import load
@@ -28,6 +29,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[[routes]]": Route,
     "[telling]": Pace,
     "[[maintenance]]": Maintenance,
+    "[incidents]": Rules,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
     "[reports]": ReportSettings,

@@ -20,7 +20,7 @@ from alerts.message import Message
 from alerts.weekly import Decision, Event, Health, Numbers, Summary
 from checks.result import Severity
 from checks.window import Window
-from monitor import cli, delivery, fit, summary
+from monitor import apart, cli, delivery, fit, summary
 from monitor.config import Config
 from monitor.job import Measured
 from monitor.store import outbox, weeks

@@ -63,7 +63,7 @@ def claim(
             ).scalar_one()
             return Claim(made, dataset, window, token, 1)
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
-        return Claim(row.id, dataset, window, token, row.attempts + 1)
+        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"})
 
     return store.attempt(work)
 
