@@ -1,9 +1,9 @@
 """What one window's results make of problems and incidents: `news(standing, sightings, now) -> News`. Pure.
 
-    step        each problem moves (alerts/problem.py), settles down or flaps (alerts/flapping.py)
-    close       what is asked no longer, or is gone, ends with that reason
-    group       per subject and family one incident: opened, opened again, joined, left, resolved (alerts/grouping.py)
-    flag        what other trouble explains keeps quiet (alerts/inhibition.py)
+step        each problem moves (alerts/problem.py), settles down or flaps (alerts/flapping.py)
+close       what is asked no longer, or is gone, ends with that reason
+group       per subject and family one incident: opened, opened again, joined, left, resolved (alerts/grouping.py)
+flag        what other trouble explains keeps quiet (alerts/inhibition.py)
 """
 
 from __future__ import annotations

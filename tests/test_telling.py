@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from alerts.incident import Change, Happened, Incident
 from alerts.message import Message
 from alerts.outcome import Heard, Outcome, Times, channels_of, ruling
-from alerts.problem import Problem, State
+from alerts.problem import Problem, Quiet, State
 from alerts.routing import Route
 from alerts.telling import EXPIRES, Delivery, Subject, deliveries, harmless, message
 from checks.result import Family, Severity
@@ -112,9 +112,9 @@ def test_a_channel_without_threads_gets_messages(happened: Happened, rooted: boo
     assert forms(sent(change(happened, 3), "mail", rooted=("mail",) if rooted else ())) == expected
 
 
-def test_only_what_got_worse_is_shown_in_the_channel_too() -> None:
+def test_only_what_got_worse_or_began_again_is_shown_in_the_channel_too() -> None:
     shown = {h: [r.broadcast for r in sent(change(h, 2), "slack", rooted=("slack",)) if r.form == "line"] for h in Happened}
-    assert shown == {h: [h is Happened.WORSE] for h in Happened}
+    assert shown == {h: [h in {Happened.WORSE, Happened.REOPENED}] for h in Happened}
 
 
 def test_who_was_told_hears_of_the_end_whatever_the_route_says_by_then() -> None:
@@ -162,6 +162,28 @@ def test_what_is_critical_goes_at_once_also_at_night(happened: Happened) -> None
     assert rows
     assert {row.not_before for row in rows} == {None}
     assert {row.expires_at for row in rows} == {NIGHT + EXPIRES}
+
+
+@pytest.mark.parametrize(
+    ("flags", "rooted", "outcome"),
+    [
+        ({"quiet": Quiet.LATE}, False, Outcome.DIGEST),
+        ({"quiet": Quiet.AWAY}, True, Outcome.DIGEST),
+        ({"quiet": Quiet.INHIBITED}, False, Outcome.INHIBITED),
+        ({"happened": Happened.RELEASED}, False, Outcome.TOLD),
+        ({"happened": Happened.INHIBITED}, False, Outcome.NOTHING),
+        ({"happened": Happened.FLAPPING, "flapping": True}, True, Outcome.TOLD),
+    ],
+)
+def test_what_comes_late_or_has_another_cause_is_not_told_by_itself(flags: Any, rooted: bool, outcome: Outcome) -> None:
+    what = replace(change(severity=CRITICAL), **flags)
+    assert ruling(what, Heard(True, rooted), None, Route(to=("slack",)), Times(NOON)).outcome is outcome
+
+
+def test_single_turns_of_what_flaps_are_not_told() -> None:
+    what = change(Happened.WORSE, 2)
+    flaps = replace(what, incident=replace(what.incident, flapping_since=NOON))
+    assert ruling(flaps, Heard(True, True), None, Route(to=("slack",)), Times(NOON)).outcome is Outcome.FLAPPING
 
 
 # Keys.
