@@ -43,6 +43,8 @@ QUIET = {
 }
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
+UNTOLD = frozenset({Happened.INHIBITED, Happened.STEADY, Happened.ACKED})
+"""Of no interest where the incident itself was not told."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
     if change.quiet is not None:
         return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
+    if not heard.rooted and change.happened in UNTOLD:
+        return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
+    if change.incident.flapping_since is not None and change.flapping is None:
+        return Ruling(Outcome.FLAPPING, "it goes to and fro: single turns are not told, only that it does and that it stopped")
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"
         return Ruling(Outcome.STORM, f"{words}: it is counted in the storm's message")
