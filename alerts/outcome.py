@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from alerts.incident import Change, Happened
 from alerts.pace import Pace
+from alerts.problem import Quiet
 from alerts.routing import Route
 from alerts.silencing import Hush
 from checks.result import Severity
@@ -30,6 +31,11 @@ class Outcome(StrEnum):
 
 
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
+QUIET = {
+    Quiet.INHIBITED: "another incident causes it: told if it still stands when that one is over",
+    Quiet.LATE: "it came of rows that arrived late, of which nobody is paged",
+    Quiet.AWAY: "its window ended longer ago than anybody is paged for",
+}
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
 
@@ -96,6 +102,8 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.NOTHING, "a part of it is over; this channel was not told of it by a message of its own")
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
+    if change.quiet is not None:
+        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"
         return Ruling(Outcome.STORM, f"{words}: it is counted in the storm's message")

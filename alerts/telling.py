@@ -18,7 +18,7 @@ Form = Literal["root", "edit", "line", "message"]
 
 WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
 EXPIRES = timedelta(hours=24)
-LOUD = frozenset({Happened.WORSE})
+LOUD = frozenset({Happened.WORSE, Happened.REOPENED})
 """Shown in the channel, too, not only in the thread."""
 REPORT = "Report"
 NAMED = {

@@ -30,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+routes = typer.Typer(help="What the routes do.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(routes, name="routes")
 ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
 AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 DEFAULT = Path("config.toml")
@@ -223,6 +225,37 @@ def incidents(
     with _opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+@app.command()
+def explain(what: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Why an incident (INC-12) or a result (its number) was told or not, to whom, by which rule."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    with _opened(config) as (read, store):
+        try:
+            facts = explaining.explain(read, store, what, daemon.now())
+        except explaining.Unknown as unknown:
+            _refuse(str(unknown))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.explained(facts)))
+
+
+@routes.command("test")
+def routes_test(
+    given: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="severity= dataset= owner= tag= at=")],
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Who would be told: routes test severity=critical dataset=orders."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    read = _config(config)
+    asked = {key: value for key, _, value in (part.partition("=") for part in given)}
+    try:
+        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
+    except ValueError as fault:
+        _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))
 
 
 @app.command()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alerts.incident import Change, Incident, news
+from alerts.deciding import news
+from alerts.incident import Change, Incident
 from alerts.outcome import Outcome, Ruling, Telling, Times, channels_of, ruling
 from alerts.problem import Sighting
 from alerts.routing import About, Route, first

@@ -97,6 +97,10 @@ class Runner:
     """Sources with windows that only wait for the source's rate, as of the last tick."""
     agenda: Agenda = field(default_factory=Agenda)
 
+    def take(self, config: Config) -> None:
+        """Go on by another config. Windows that are being measured are recorded by what was asked of them."""
+        self.config, self.agenda = config, Agenda()
+
     def tick(self, now: datetime) -> None:
         """Start every window that is due and for which there is room."""
         self.held.clear()

@@ -20,7 +20,7 @@ from alerts.message import Message
 from alerts.weekly import Decision, Event, Health, Numbers, Summary
 from checks.result import Severity
 from checks.window import Window
-from monitor import cli, delivery, fit, summary
+from monitor import apart, cli, delivery, fit, summary
 from monitor.config import Config
 from monitor.job import Measured
 from monitor.store import outbox, weeks
@@ -411,7 +411,7 @@ def test_a_summary_without_pictures_goes_all_the_same(
 ) -> None:
     config = made(server=sink.server)
     # A drawing process that may use next to no memory is killed.
-    monkeypatch.setattr(summary, "DRAWING", summary.apart.Limits(seconds=60, megabytes=1))
+    monkeypatch.setattr(summary, "DRAWING", apart.Limits(seconds=60, megabytes=1))
     summary.send_due(config, store, MONDAY)
     sent(config, store, MONDAY)
     (mail,) = sink.mails

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from alerts.incident import Happened, Incident, News, Standing
 from alerts.outcome import Telling
-from alerts.problem import Problem, State
+from alerts.problem import Problem, Quiet, State
 from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
@@ -126,12 +127,13 @@ def problem_of(row: Any) -> Problem:
 
 def incident_of(row: Any) -> Incident:
     plain = {k: v for k, v in row.items() if k in Incident.__dataclass_fields__}
-    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"])})
+    held = Quiet(row["held"]) if row["held"] else None
+    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"]), "held": held})
 
 
 def write(connection: Connection, decision: Decision, now: datetime) -> None:
     for change in decision.news.changes:
-        row = {k: str(v) if k in {"family", "severity"} else v for k, v in asdict(change.incident).items()}
+        row = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(change.incident).items()}
         changed = connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(**row))
         if not changed.rowcount:
             connection.execute(insert(incidents).values(**row))
@@ -143,6 +145,7 @@ def write(connection: Connection, decision: Decision, now: datetime) -> None:
                 at=now,
                 happened=str(change.happened),
                 text=fit.text("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else "")),
+                quiet=str(change.quiet) if change.quiet else None,
             )
         )
     for problem in decision.news.problems:

@@ -184,6 +184,11 @@ incidents = Table(
     Column("acked_by", String(255)),
     Column("acked_at", UtcTime),
     Column("title", Text, nullable=False, server_default=""),
+    Column("resolved_end", UtcTime),
+    Column("held", String(16)),
+    Column("inhibited_by", Id),
+    Column("flapping_since", UtcTime),
+    Index(None, "subject", "family", "id"),
 )
 Index(
     "uq_incidents_open",
@@ -218,6 +223,7 @@ problems = Table(
     Column("inhibited_by", Id),
     Column("silence", Id),
     Column("flapping_since", UtcTime),
+    Column("last_incident", Id),
 )
 
 events = Table(
@@ -230,6 +236,7 @@ events = Table(
     Column("happened", String(32), nullable=False),
     Column("actor", String(255)),
     Column("text", Text, nullable=False),
+    Column("quiet", String(16)),
 )
 
 deliveries = Table(
