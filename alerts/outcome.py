@@ -36,6 +36,11 @@ QUIET = {
     Quiet.AWAY: "its window ended longer ago than anybody is paged for; it is told once a newer one is bad, too",
 }
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
+QUIET = {
+    Quiet.INHIBITED: "another incident causes it: told if it still stands when that one is over",
+    Quiet.LATE: "it came of rows that arrived late, of which nobody is paged",
+    Quiet.AWAY: "its window ended longer ago than anybody is paged for",
+}
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
 
@@ -104,6 +109,8 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
+    if change.quiet is not None:
+        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"
         return Ruling(Outcome.STORM, f"{words}: it is counted in the storm's message")
