@@ -63,6 +63,9 @@ class Subject:
     window: str = ""
     rows: int | None = None
     report: str | None = None
+    lead: str = ""
+    code: str | None = None
+    where: str = ""
 
 
 def message(change: Change, subject: Subject, route: Route, now: datetime) -> Message:
@@ -96,6 +99,10 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
         why=f"route {route.words}",
         incident=incident.name,
         note=_note(change, told),
+        marks=(f"acknowledged by {incident.acked_by}",) if incident.acked_by else (),
+        lead="" if over else subject.lead,
+        code=None if over else subject.code,
+        mute="" if over else f"datavigil silence {incident.name} --for 4h",
     )
 
 
@@ -185,6 +192,8 @@ def _facts(change: Change, subject: Subject, now: datetime) -> tuple[Fact, ...]:
         facts.append(Fact("Window", subject.window))
     if subject.rows is not None:
         facts.append(Fact("Rows", f"{subject.rows:,}".replace(",", " ")))
+    if subject.where:
+        facts.append(Fact("Where", subject.where))
     if subject.owner:
         facts.append(Fact("Owner", subject.owner))
     if subject.downstream:

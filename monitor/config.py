@@ -19,7 +19,7 @@ from alerts.rules import RULES, Rules
 from alerts.silencing import Maintenance
 from checks.base import Check
 from monitor import kinds
-from monitor.dataset import Dataset
+from monitor.dataset import Dataset, Golden
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
 from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
@@ -237,7 +237,9 @@ class _Reading:
         if made.sample and source in sources and not sources[source].samples:
             self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
-            return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
+            made = made.model_copy(update={"table": self.path_of(made.table)})
+        if kind == "files" and isinstance(made.reference, Golden):
+            made = made.model_copy(update={"reference": Golden(table=self.path_of(made.reference.table))})
         return made.model_copy(update={"checks": checks})
 
     def path_of(self, table: str) -> str:

@@ -39,7 +39,14 @@ class Fixed(BaseModel):
         return self
 
 
-FORMS = '"previous 28d", "same weekday 8w", or {from = 2026-09-01, to = 2026-10-01}'
+class Golden(BaseModel):
+    """Another table of the same source counts as normal: measured once, whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    table: str = Field(min_length=1)
+
+
+FORMS = '"previous 28d", "same weekday 8w", {from = 2026-09-01, to = 2026-10-01}, or {table = "orders_golden"}'
 LONGEST = 3660
 """Days of history that a reference may reach back."""
 
@@ -48,7 +55,7 @@ def _reference(value: Any) -> Any:
     if isinstance(value, dict):
         return _fixed(value)
     if not isinstance(value, str):
-        return value if isinstance(value, Previous | Fixed) else _no_reference()
+        return value if isinstance(value, Previous | Fixed | Golden) else _no_reference()
     found = re.fullmatch(r"(previous|same weekday) (\d+)([dw])", value)
     days = int(found[2]) * (7 if found[3] == "w" else 1) if found else 0
     if not found or not 0 < days <= LONGEST:
@@ -56,15 +63,22 @@ def _reference(value: Any) -> Any:
     return Previous(days=days, same_weekday=found[1] == "same weekday")
 
 
-def _fixed(value: dict[str, Any]) -> Fixed:
+def _fixed(value: dict[str, Any]) -> Fixed | Golden:
     if "table" in value:
-        return _no_reference("a golden table is not supported yet; ")
+        return _golden(value)
     try:
         return Fixed.model_validate(value)
     except ValidationError as error:
         said = error.errors()[0]
         own = said["msg"].removeprefix("Value error, ")
         return _no_reference(f"{own}; " if said["type"] == "value_error" else "from and to must be days; ")
+
+
+def _golden(value: dict[str, Any]) -> Golden:
+    try:
+        return Golden.model_validate(value)
+    except ValidationError:
+        return _no_reference("a golden table is named by its table and nothing else; ")
 
 
 def _no_reference(why: str = "") -> NoReturn:
@@ -85,8 +99,9 @@ class Dataset(BaseModel):
     origin: date = Field(A_MONDAY, description="the day from which windows of several days are counted; default: a Monday")
     delay: Duration = Field(timedelta(0), description="wait this long after a window closes")
     timezone: Zone = Field("UTC", description="windows begin at its midnight; times without a zone are in it")
-    reference: Annotated[Previous | Fixed, BeforeValidator(_reference)] = Field(
-        Previous(days=28), description='what counts as normal: "previous 28d", "same weekday 8w", {from = DAY, to = DAY}'
+    reference: Annotated[Previous | Fixed | Golden, BeforeValidator(_reference)] = Field(
+        Previous(days=28),
+        description='what counts as normal: "previous 28d", "same weekday 8w", {from = DAY, to = DAY}, {table = NAME}',
     )
     segments: Names = Field((), description="each check also per value of these columns")
     auto: bool = Field(True, description="the learned checks on every column; false: only what is listed")
