@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -398,7 +399,7 @@ def test_i1_openings_and_ends_take_turns_and_the_last_says_how_it_stands(history
         story = [c.happened for c in world.changes if c.incident.id == number]
         ends = [h for h in story if h in turning]
         assert ends[0] is Happened.OPENED
-        assert all((one is Happened.RESOLVED) != (other is Happened.RESOLVED) for one, other in zip(ends, ends[1:], strict=False))
+        assert all((one is Happened.RESOLVED) != (other is Happened.RESOLVED) for one, other in pairwise(ends))
         assert (incident.resolved_at is not None) == (ends[-1] is Happened.RESOLVED)
         assert incident.reopened == story.count(Happened.REOPENED)
 
