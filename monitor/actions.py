@@ -118,7 +118,8 @@ def not_useful(
     """Says of each finding of the incident that nobody needed it. Counts once per person; also after the end."""
 
     def act(connection: Connection, incident: Incident, who: str) -> Done:
-        found = _found(connection, incident)
+        # A storm holds no findings; it counts as one.
+        found = _found(connection, incident) or [("", "", "")]
         fresh = [p for p in found if not _said_before(connection, incident, p, who)]
         if not fresh:
             return Done(f"{who} has said that of {incident.name} already", changed=False)
