@@ -9,14 +9,16 @@ from typing import Any, Literal, get_args
 
 from alerts.message import Outgoing
 
-Verb = Literal["acknowledge", "silence_4h", "silence_morning", "not_useful"]
+Verb = Literal["acknowledge", "silence_4h", "silence_morning", "accept", "not_useful"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 WORDS: dict[Verb, str] = {
     "acknowledge": "Acknowledge",
     "silence_4h": "Silence 4 h",
     "silence_morning": "Silence until morning",
+    "accept": "Accept as new normal",
     "not_useful": "Not useful",
 }
+SURE = "From its first bad window on, this level counts as normal. It can be rolled back."
 PREFIX = "datavigil:"
 STAMP = "%Y%m%dT%H%M%S%f"
 VALUE = re.compile(r"(\d{1,18})-(\d{8}T\d{12})")
@@ -58,6 +60,13 @@ def _button(verb: Verb, value: str) -> Block:
     }
     if verb == "acknowledge":
         button["style"] = "primary"
+    if verb == "accept":
+        button["confirm"] = {
+            "title": {"type": "plain_text", "text": WORDS[verb]},
+            "text": {"type": "plain_text", "text": SURE},
+            "confirm": {"type": "plain_text", "text": "Accept"},
+            "deny": {"type": "plain_text", "text": "Cancel"},
+        }
     return button
 
 

@@ -34,6 +34,8 @@ class Message:
     """What is said. `text` is the whole story in one line (push notification, mail subject); the rest is layout's choice.
 
     `todo` are first steps, `code` is ready to paste (SQL that shows the bad rows), `why` says why the reader gets this.
+    `summary` are the weekly summary's numbers, for a channel that can show them all, and `channel` the one whose budget they
+    are read for; `to` is the one address it goes to, where a channel has several ('': all of them).
     """
 
     state: State
@@ -49,6 +51,9 @@ class Message:
     incident: str = ""
     note: str = ""
     may_repeat: bool = False
+    summary: dict[str, Any] | None = None
+    channel: str = ""
+    to: str = ""
     marks: tuple[str, ...] = ()
     """What people did about it, a sentence each: `acknowledged by ann`. The first verb of each decides which it replaces."""
     lead: str = ""

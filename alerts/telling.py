@@ -18,7 +18,7 @@ Form = Literal["root", "edit", "line", "message"]
 
 WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
 EXPIRES = timedelta(hours=24)
-LOUD = frozenset({Happened.WORSE})
+LOUD = frozenset({Happened.WORSE, Happened.REOPENED, Happened.RELEASED})
 """Shown in the channel, too, not only in the thread."""
 REPORT = "Report"
 NAMED = {
@@ -131,7 +131,7 @@ def deliveries(change: Change, said: Message, channel: str, heard: Heard, route:
     if not heard.rooted:
         return [row("open:1", "root" if heard.threads else "message")]
     # A reopened incident ends again: each end has a key of its own.
-    ended = f"resolved:{getattr(incident, 'reopened', 0) + 1}"
+    ended = f"resolved:{incident.reopened + 1}"
     if heard.threads:
         line = row(ended if over else f"line:{incident.revision}", "line")
         return _with_edit(line, row(f"rev:{incident.revision}", "edit"), heard, times, over or loud)

@@ -136,6 +136,8 @@ def act(config: Config, store: Store, press: Press, now: datetime) -> actions.Do
         return actions.acknowledge(store, number, who, now, opened)
     if press.verb == "not_useful":
         return actions.not_useful(store, number, who, now, opened_at=opened)
+    if press.verb == "accept":
+        return actions.accept(store, config, number, who, now, opened_at=opened)
     length, until = ("4h", None) if press.verb == "silence_4h" else (None, "morning")
     end = actions.ends(now, length, until, actions.zone_of(config, store, number))
     return actions.silence(store, number, who, end, "a button in Slack", now, opened)

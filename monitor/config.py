@@ -15,10 +15,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from alerts.base import Channel
 from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import RULES, Rules
 from alerts.silencing import Maintenance
 from checks.base import Check
 from monitor import kinds
-from monitor.dataset import Dataset
+from monitor.dataset import Dataset, Golden
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
 from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
@@ -34,11 +35,12 @@ SECTIONS = {
     "routes": "[[routes]]",
     "summary": "[summary]",
     "telling": "[telling]",
+    "incidents": "[incidents]",
     "maintenance": "[[maintenance]]",
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("summary", "heartbeat"),
+    "config": ("heartbeat",),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
     "route": (),
@@ -67,6 +69,7 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     reports: ReportSettings = field(default_factory=ReportSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
     sources: Mapping[str, Source] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class Config:
     telling: Pace = field(default_factory=Pace)
     maintenance: tuple[Maintenance, ...] = ()
     notes: tuple[str, ...] = ()
+    incidents: Rules = RULES
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -111,6 +115,7 @@ class _Reading:
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
         pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
+        rules = self.settings("[incidents]", written.get("incidents", {}), Rules) or RULES
         planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
             self.fault("top level", "there is no dataset to watch; write a [datasets.NAME] section")
@@ -120,7 +125,9 @@ class _Reading:
             raise ConfigError(self.path, [self.outside.hidden(fault) for fault in self.faults])
         store = self.rooted(store)
         reports = self.shelved(reports, store)
-        return Config(self.path, store, daemon, reports, sources, datasets, channels, routes, pace, planned, tuple(self.notes))
+        return Config(
+            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes), rules
+        )
 
     def fault(self, place: str, message: str) -> None:
         self.faults.append(f"{place}: {message}")
@@ -230,7 +237,9 @@ class _Reading:
         if made.sample and source in sources and not sources[source].samples:
             self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
-            return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
+            made = made.model_copy(update={"table": self.path_of(made.table)})
+        if kind == "files" and isinstance(made.reference, Golden):
+            made = made.model_copy(update={"reference": Golden(table=self.path_of(made.reference.table))})
         return made.model_copy(update={"checks": checks})
 
     def path_of(self, table: str) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alerts.incident import Change, Incident, news
+from alerts.deciding import news
+from alerts.incident import Change, Incident
 from alerts.outcome import Outcome, Ruling, Telling, Times, channels_of, ruling
-from alerts.problem import Sighting
+from alerts.problem import Problem, Quiet, Sighting
 from alerts.routing import About, Route, first
+from alerts.rules import REMEMBERED
 from alerts.silencing import hushed
 from alerts.telling import Delivery, Subject, deliveries, line, message
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -18,6 +20,8 @@ from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.left_out import LEFT_OUT
+from monitor.pasting import bad_rows
+from monitor.sources.base import scheme_of
 from monitor.store.decisions import Before, Decision
 from monitor.store.telling import Stand
 from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
@@ -33,26 +37,29 @@ def subjects(dataset: Dataset) -> tuple[str, str]:
 def deciding(config: Config, dataset: Dataset, window: Window, measured: Measured, now: datetime) -> Callable[[Before], Decision]:
     """The decision on a window's results as a function of what stood before; pure, so it may be made again."""
     seen = sightings(dataset, window, measured, now)
+    rules = dataset.rules(config.incidents)
     own, _ = subjects(dataset)
     asked = {dataset.name: checked(measured)} if measured.state == "done" else None
     named = tuple(f"{check.name}: " for check in dataset.checks)
 
     def decide(before: Before) -> Decision:
         # A window that is measured late, after later ones, says nothing of what is asked today.
-        told_of = fresh(seen, before)
+        told_of = timely(fresh(seen, before), dataset, window, before, now - rules.page_within)
         if before.unmeasured is not None and before.unmeasured >= now - dataset.catchup:
             # Another window is still being tried: that this one could be measured does not end the trouble with that one.
             told_of = [s for s in told_of if s.result.check != MEASURE or s.result.status is Status.FAILED]
         if asked is not None:
             # A check that tells its parts apart is asked for all of them, also where it came to nothing this time.
             asked[dataset.name] |= {p.check for p in before.standing.problems if p.check.startswith(named)}
-        found = news(before.standing, told_of, now, None if before.later else asked)
+        vanished = {} if before.later or asked is None else gone(dataset, window, measured, before.standing.problems)
+        found = news(before.standing, told_of, now, None if before.later else asked, rules, vanished)
         sent: list[Delivery] = []
         told: list[Telling] = []
         stand = before.stand
         for change in found.changes:
             incident = change.incident
             said = _subject(dataset, window, measured, incident.subject != own, before.reports.get(incident.id))
+            said = _evident(config, dataset, window, change, said, before)
             route = first(config.routes, about(dataset, incident))
             rows, tellings = telling(config, route, change, stand, said, now)
             stand = stand.after(tellings, now)
@@ -76,6 +83,27 @@ def fresh(seen: Sequence[Sighting], before: Before) -> list[Sighting]:
         return (result.check.removesuffix(UNJUDGED), result.column, result.segment) in before.later
 
     return [s for s in seen if s.fingerprint in known or not overtaken(s.result)]
+
+
+def timely(seen: Sequence[Sighting], dataset: Dataset, window: Window, before: Before, paged_since: datetime) -> list[Sighting]:
+    """With why they are not told by themselves: measured late, or long after. That a source is dead now is never late."""
+    following = dataset.calendar.next(window)
+    # The last window there is says how things stand now, however long it is.
+    away = window.end + dataset.delay < paged_since and following.end + dataset.delay < paged_since
+    held = Quiet.LATE if before.later or before.again else Quiet.AWAY if away else None
+    return [s if s.result.family is Family.SOURCE else replace(s, held=held, again=before.again) for s in seen]
+
+
+def gone(dataset: Dataset, window: Window, measured: Measured, problems: Sequence[Problem]) -> dict[str, str]:
+    """Problems of segments that no longer have rows, nor had in the last windows; each with that as its reason to be closed."""
+    there = {(r.check, r.column, r.segment) for r in measured.results}
+    old = window.end - REMEMBERED * dataset.every
+    return {
+        p.fingerprint: f"{p.segment} has had no rows since {p.last_end:%Y-%m-%d %H:%M} UTC"
+        for p in problems
+        if p.subject == dataset.name and p.segment and p.last_end is not None and p.last_end <= old
+        if (p.check.removesuffix(UNJUDGED), p.column, p.segment) not in there
+    }
 
 
 def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetime) -> list[Sighting]:
@@ -109,7 +137,8 @@ def _unjudged(result: Result) -> Result:
         return replace(result, check=check, status=Status.PASSED, severity=None)
     # As weak as a learned finding: in short windows one hiccup is no news.
     weak = Bounds(learned=True)
-    return replace(result, check=check, status=Status.FAILED, severity=Severity.WARNING, bounds=weak, score=None)
+    said = replace(result, check=check, kind="unjudged", status=Status.FAILED, severity=Severity.WARNING)
+    return replace(said, bounds=weak, score=None)
 
 
 def _access(check: str, failed: Result | None) -> Result:
@@ -163,6 +192,24 @@ def subject(dataset: Dataset, whole_source: bool) -> Subject:
     if whole_source:
         return Subject(f"source {dataset.source}", timezone=dataset.timezone)
     return Subject(dataset.name, dataset.owner, dataset.tags, dataset.runbook, dataset.downstream, dataset.timezone)
+
+
+def _evident(config: Config, dataset: Dataset, window: Window, change: Change, said: Subject, before: Before) -> Subject:
+    """What there is to see of the gravest finding: how unusual it is, how often it was bad, where, and the rows themselves."""
+    lead = change.members[0] if change.members else None
+    if lead is None or lead.subject != dataset.name:
+        return said
+    recent = lead.outcomes[-3:]
+    often = f"{recent.count('F')} of the last {len(recent)} windows bad" if len(recent) > 1 else ""
+    parts = sorted({p.segment for p in change.members if p.segment and p.check == lead.check and p.column == lead.column})
+    source = config.sources.get(dataset.source)
+    scheme = scheme_of(source.url.get_secret_value()) if source else ""
+    return replace(
+        said,
+        lead=" · ".join(word for word in (before.unusual(lead), often) if word),
+        where=", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else ""),
+        code=bad_rows(dataset, scheme, window, lead),
+    )
 
 
 def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:

@@ -120,7 +120,7 @@ def test_the_buttons_stand_under_an_open_incident_and_nowhere_else(slack: FakeSl
     team.send(Outgoing("message", "digest:oncall:2026-11-23", SAID))
     team.send(Outgoing("root", key, Message("resolved", "t", "t", NOON, Severity.CRITICAL)))
     rows = [[e["text"]["text"] for b in m["blocks"] if b["type"] == "actions" for e in b["elements"]] for m in slack.messages]
-    assert rows == [["Acknowledge", "Silence 4 h", "Silence until morning", "Not useful"], [], []]
+    assert rows == [["Acknowledge", "Silence 4 h", "Silence until morning", "Accept as new normal", "Not useful"], [], []]
 
 
 def test_pressing_acknowledge_is_seen_by_everybody(world: World) -> None:
@@ -134,6 +134,7 @@ def test_pressing_acknowledge_is_seen_by_everybody(world: World) -> None:
     assert [e["action_id"] for b in root["blocks"] if b["type"] == "actions" for e in b["elements"]] == [
         "datavigil:silence_4h",
         "datavigil:silence_morning",
+        "datavigil:accept",
         "datavigil:not_useful",
     ]
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from alerts.incident import Happened, Incident, News, Standing
 from alerts.outcome import Telling
-from alerts.problem import Problem, State
+from alerts.problem import Problem, Quiet, State
 from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
 from monitor import fit
 from monitor.store import telling
 from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, reports, results, windows
+from monitor.store.unusual import unusual
 
 LIVE = "live"
 NUMBERS = 7_204_534
@@ -27,13 +30,14 @@ NUMBERS = 7_204_534
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to measure one window until the lease ends; `token` proves it."""
+    """The right to measure one window until the lease ends; `token` proves it. `again`: it was measured and recorded before."""
 
     id: int
     dataset: str
     window: Window
     token: str
     attempts: int
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Before:
     """What stood before, as the decision needs it: problems and open incidents, and how each was told (`stand`).
 
     `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
-    the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is.
+    the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is;
+    `again`: the window was decided on before; `unusual` says how unusual a problem's value is.
     """
 
     standing: Standing
@@ -58,6 +63,8 @@ class Before:
     unmeasured: datetime | None = None
     reports: Mapping[int, str] = field(default_factory=dict)
     stand: telling.Stand = field(default_factory=telling.Stand)
+    again: bool = False
+    unusual: Callable[[Problem], str] = lambda _: ""
 
 
 def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
@@ -81,16 +88,25 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: d
     _one_by_one(connection, subjects)
     next_id = numbered(connection)
     found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
-    opened = (
-        connection.execute(select(incidents).where(incidents.c.subject.in_(subjects), incidents.c.resolved_at.is_(None)))
-        .mappings()
-        .all()
-    )
-    ids = [row["id"] for row in opened]
-    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in opened], next_id)
+    # The last one of each family: it is open, or may be opened again.
+    of = (incidents.c.subject, incidents.c.family)
+    last = select(func.max(incidents.c.id)).where(incidents.c.subject.in_(subjects)).group_by(*of)
+    known = connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings().all()
+    ids = [row["id"] for row in known]
+    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in known], next_id, _reopenings(connection, ids))
     made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
     paths = {row.incident: row.path for row in made}
-    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, telling.stand(connection, ids, now))
+    stand = telling.stand(connection, ids, now)
+    seen = partial(unusual, connection, start=claim.window.start)
+    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again, seen)
+
+
+def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[datetime]]:
+    query = select(events.c.incident, events.c.at).where(events.c.incident.in_(ids), events.c.happened == str(Happened.REOPENED))
+    found: dict[int, list[datetime]] = {}
+    for incident, at in connection.execute(query):
+        found.setdefault(incident, []).append(at)
+    return found
 
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
@@ -126,12 +142,13 @@ def problem_of(row: Any) -> Problem:
 
 def incident_of(row: Any) -> Incident:
     plain = {k: v for k, v in row.items() if k in Incident.__dataclass_fields__}
-    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"])})
+    held = Quiet(row["held"]) if row["held"] else None
+    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"]), "held": held})
 
 
 def write(connection: Connection, decision: Decision, now: datetime) -> None:
     for change in decision.news.changes:
-        row = {k: str(v) if k in {"family", "severity"} else v for k, v in asdict(change.incident).items()}
+        row = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(change.incident).items()}
         changed = connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(**row))
         if not changed.rowcount:
             connection.execute(insert(incidents).values(**row))
@@ -143,6 +160,7 @@ def write(connection: Connection, decision: Decision, now: datetime) -> None:
                 at=now,
                 happened=str(change.happened),
                 text=fit.text("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else "")),
+                quiet=str(change.quiet) if change.quiet else None,
             )
         )
     for problem in decision.news.problems:
