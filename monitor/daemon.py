@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery, reload, rounds, summary
+from monitor import buttons, delivery, reload, rounds, summary
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -80,6 +80,7 @@ class Daemon:
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
+        self.listeners = buttons.listeners(config, store, now)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -131,6 +132,8 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        for listener in self.listeners:
+            listener.start()
         ticker.start()
         log.info("ready")
         while not self._told_to_stop():
@@ -141,6 +144,8 @@ class Daemon:
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        for listener in self.listeners:
+            listener.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -170,6 +175,8 @@ class Daemon:
             log.info("%s", line)
         self.runner.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
+        for listener in self.listeners:
+            listener.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:
                 sender.config = self.config
