@@ -21,7 +21,7 @@ from monitor import kinds
 from monitor.dataset import Dataset
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
-from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source, scheme_of
 
 SECTIONS = {
@@ -35,10 +35,11 @@ SECTIONS = {
     "summary": "[summary]",
     "telling": "[telling]",
     "maintenance": "[[maintenance]]",
+    "heartbeat": "[heartbeat]",
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("heartbeat",),
+    "config": (),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
     "route": (),
@@ -74,6 +75,7 @@ class Config:
     routes: tuple[Route, ...] = ()
     telling: Pace = field(default_factory=Pace)
     maintenance: tuple[Maintenance, ...] = ()
+    heartbeat: HeartbeatSettings | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -112,6 +114,7 @@ class _Reading:
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
         pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
+        heartbeat = self.settings("[heartbeat]", written["heartbeat"], HeartbeatSettings) if "heartbeat" in written else None
         planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
             self.fault("top level", "there is no dataset to watch; write a [datasets.NAME] section")
@@ -122,7 +125,19 @@ class _Reading:
         store = self.rooted(store)
         reports = self.shelved(reports, store)
         return Config(
-            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes)
+            self.path,
+            store,
+            daemon,
+            reports,
+            summary,
+            sources,
+            datasets,
+            channels,
+            routes,
+            pace,
+            planned,
+            heartbeat,
+            tuple(self.notes),
         )
 
     def fault(self, place: str, message: str) -> None:
