@@ -54,10 +54,24 @@ class Message:
     summary: dict[str, Any] | None = None
     channel: str = ""
     to: str = ""
+    marks: tuple[str, ...] = ()
+    """What people did about it, a sentence each: `acknowledged by ann`. The first verb of each decides which it replaces."""
+    lead: str = ""
+    """How unusual the gravest finding is: `highest in 90 days · 2 of the last 3 windows bad`."""
+    mute: str = ""
+    """The command that keeps it quiet."""
 
     def marked(self) -> Message:
         """The same message, saying that it may be a repeat."""
         return replace(self, may_repeat=True)
+
+    def with_mark(self, mark: str) -> Message:
+        """The same message with what somebody did; it takes the place of an earlier mark that begins with the same word."""
+        word = mark.partition(" ")[0]
+        return replace(self, marks=(*(m for m in self.marks if m.partition(" ")[0] != word), mark))
+
+    def without_mark(self, word: str) -> Message:
+        return replace(self, marks=tuple(m for m in self.marks if m.partition(" ")[0] != word))
 
     def as_json(self) -> dict[str, Any]:
         body = asdict(self)
@@ -81,6 +95,7 @@ class Message:
             "findings": findings,
             "facts": facts,
             "todo": tuple(body["todo"]),
+            "marks": tuple(body.get("marks", ())),
         }
         return cls(**plain)
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from alerts.incident import Change, Happened
 from alerts.pace import Pace
+from alerts.problem import Quiet
 from alerts.routing import Route
 from alerts.silencing import Hush
 from checks.result import Severity
@@ -29,9 +30,21 @@ class Outcome(StrEnum):
     COMBINED = "combined"
 
 
+QUIET = {
+    Quiet.INHIBITED: "another incident explains it; it is told once that one is over and it still goes on",
+    Quiet.LATE: "it came of a window that was measured late; it is told once a later window is bad, too",
+    Quiet.AWAY: "its window ended longer ago than anybody is paged for; it is told once a newer one is bad, too",
+}
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
+QUIET = {
+    Quiet.INHIBITED: "another incident causes it: told if it still stands when that one is over",
+    Quiet.LATE: "it came of rows that arrived late, of which nobody is paged",
+    Quiet.AWAY: "its window ended longer ago than anybody is paged for",
+}
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
+UNTOLD = frozenset({Happened.INHIBITED, Happened.STEADY, Happened.ACKED})
+"""Of no interest where the incident itself was not told."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +107,16 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return _resolved(change, heard, route, times)
     if not heard.rooted and change.happened is Happened.LEFT:
         return Ruling(Outcome.NOTHING, "a part of it is over; this channel was not told of it by a message of its own")
+    if change.quiet is not None:
+        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
+    if change.quiet is not None:
+        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
+    if not heard.rooted and change.happened in UNTOLD:
+        return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
+    if change.incident.flapping_since is not None and change.flapping is None:
+        return Ruling(Outcome.FLAPPING, "it goes to and fro: single turns are not told, only that it does and that it stopped")
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"
         return Ruling(Outcome.STORM, f"{words}: it is counted in the storm's message")

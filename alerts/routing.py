@@ -34,6 +34,9 @@ class Quiet:
     start: time
     end: time
 
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
     def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
         """The end of the quiet hours that `now` lies in, None outside of them. By the wall clock, so clock changes move it."""
         local = now.astimezone(zone)

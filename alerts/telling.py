@@ -18,7 +18,7 @@ Form = Literal["root", "edit", "line", "message"]
 
 WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
 EXPIRES = timedelta(hours=24)
-LOUD = frozenset({Happened.WORSE})
+LOUD = frozenset({Happened.WORSE, Happened.REOPENED, Happened.RELEASED})
 """Shown in the channel, too, not only in the thread."""
 REPORT = "Report"
 NAMED = {
@@ -63,6 +63,9 @@ class Subject:
     window: str = ""
     rows: int | None = None
     report: str | None = None
+    lead: str = ""
+    code: str | None = None
+    where: str = ""
 
 
 def message(change: Change, subject: Subject, route: Route, now: datetime) -> Message:
@@ -96,6 +99,10 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
         why=f"route {route.words}",
         incident=incident.name,
         note=_note(change, told),
+        marks=(f"acknowledged by {incident.acked_by}",) if incident.acked_by else (),
+        lead="" if over else subject.lead,
+        code=None if over else subject.code,
+        mute="" if over else f"datavigil silence {incident.name} --for 4h",
     )
 
 
@@ -124,7 +131,7 @@ def deliveries(change: Change, said: Message, channel: str, heard: Heard, route:
     if not heard.rooted:
         return [row("open:1", "root" if heard.threads else "message")]
     # A reopened incident ends again: each end has a key of its own.
-    ended = f"resolved:{getattr(incident, 'reopened', 0) + 1}"
+    ended = f"resolved:{incident.reopened + 1}"
     if heard.threads:
         line = row(ended if over else f"line:{incident.revision}", "line")
         return _with_edit(line, row(f"rev:{incident.revision}", "edit"), heard, times, over or loud)
@@ -189,6 +196,8 @@ def _facts(change: Change, subject: Subject, now: datetime) -> tuple[Fact, ...]:
         facts.append(Fact("Window", subject.window))
     if subject.rows is not None:
         facts.append(Fact("Rows", f"{subject.rows:,}".replace(",", " ")))
+    if subject.where:
+        facts.append(Fact("Where", subject.where))
     if subject.owner:
         facts.append(Fact("Owner", subject.owner))
     if subject.downstream:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
 
-SURE = 2.576
-"""Standard deviations; 99 % of both sides."""
 FEWEST = 10
 """Points below which no slope is called sure."""
 
 
 @dataclass(frozen=True)
 class Slope:
-    """`y = start + per_x * x`; the true slope lies between `low` and `high` with 99 %."""
+    """`y = start + per_x * x`; the true slope lies between `low` and `high` with the certainty asked for."""
 
     start: float
     per_x: float
@@ -34,10 +32,11 @@ class Slope:
         return (y - self.start) / self.per_x if self.per_x > 0 else None
 
 
-def theil_sen(points: Sequence[tuple[float, float]]) -> Slope | None:
+def theil_sen(points: Sequence[tuple[float, float]], certainty: float = 0.99) -> Slope | None:
     """The median of the slopes between all pairs (Theil 1950), with Sen's interval (1968) corrected for ties.
 
-    `points` are (x, y), any order, x in any unit; None for fewer than ten. Work grows with the square of their number.
+    `points` are (x, y), any order, x in any unit; None for fewer than ten. `certainty` is that of the interval, 0..1. Work grows
+    with the square of the points' number.
     """
     if len(points) < FEWEST:
         return None
@@ -45,8 +44,8 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> Slope | None:
     slopes = sorted((y2 - y1) / (x2 - x1) for i, (x1, y1) in enumerate(ordered) for x2, y2 in ordered[i + 1 :] if x2 > x1)
     if not slopes:
         return None
-    half = SURE * math.sqrt(_variance([x for x, _ in ordered], [y for _, y in ordered]))
-    low, high = round((len(slopes) - half) / 2), round((len(slopes) + half) / 2) - 1
+    half = NormalDist().inv_cdf((1 + certainty) / 2) * math.sqrt(_variance([x for x, _ in ordered], [y for _, y in ordered]))
+    low, high = round((len(slopes) - half) / 2) - 1, round((len(slopes) + half) / 2)
     middle = median(slopes)
     start = median(y for _, y in ordered) - middle * median(x for x, _ in ordered)
     sure = low >= 0 and high < len(slopes)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from alerts.message import Fact, Finding, Message
 from alerts.plain import clean
 from checks.result import Severity
-from checks.wording import duration
+from checks.wording import amount, duration
 
 ALLOWED = 30
 """Alerts per week and channel, about which people stop reading."""
@@ -175,7 +175,12 @@ def numbers(summary: Summary) -> list[tuple[str, str, str]]:
     def four(n: Numbers | None) -> tuple[str, str, str, str]:
         if n is None or not n.due:
             return ("–",) * 4
-        return str(n.incidents), f"{n.hours_open:.1f}", f"{n.healthy} of {n.datasets}", n.coverage
+        return (
+            str(n.incidents),
+            f"{n.hours_open:.1f}" if n.hours_open < 100 else amount(n.hours_open, "rows"),
+            f"{n.healthy} of {n.datasets}",
+            n.coverage,
+        )
 
     labels = ("Incidents", "Hours open", "Datasets healthy", "Coverage")
     return list(zip(labels, four(this), four(before), strict=True))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ROOMS = ((40, 400), (25, 250), (12, 120), (6, 60))
 """Entries of a section and characters of a text: the first that fits is taken, and the last always does."""
 MOST_CHARTS = 5
+MOST_DECISIONS = 15
+"""More than that nobody decides on in a morning."""
 BADGES: dict[weekly.Kind, tuple[str, str]] = {
     "open": ("Decide", RED),
     "drift": ("Look", AMBER),
@@ -36,6 +38,11 @@ class Chart:
     png: bytes
     about: str
     text: str
+
+    @property
+    def alt(self) -> str:
+        """What it shows, in words. Without < and >, which HTML lets stand in an attribute, but some mail programs do not."""
+        return f"{self.about}: {self.text}".translate({ord("<"): "‹", ord(">"): "›"})
 
 
 def charts(summary: Summary) -> list[Chart]:
@@ -79,8 +86,8 @@ def _page(summary: Summary, channel: str, sources: dict[str, str], most: int, lo
         colour=_colour(summary),
         verdict=weekly.verdict(summary),
         numbers=weekly.numbers(summary),
-        decisions=[_decision(d, longest) for d in summary.decisions[:most]],
-        more_decisions=max(len(summary.decisions) - most, 0),
+        decisions=[_decision(d, longest) for d in summary.decisions[: min(most, MOST_DECISIONS)]],
+        more_decisions=max(len(summary.decisions) - min(most, MOST_DECISIONS), 0),
         events=[_event(e, summary, longest) for e in summary.events[:most]],
         more_events=max(len(summary.events) - most, 0),
         charts=[(sources.get(c.cid, f"cid:{c.cid}"), c) for c in charts(summary)],

@@ -13,6 +13,8 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
+from monitor import acting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
@@ -30,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+routes = typer.Typer(help="What the routes do.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(routes, name="routes")
 ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
 AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 DEFAULT = Path("config.toml")
@@ -129,6 +133,27 @@ def backfill(
     raise typer.Exit(ERRORED if any(f.measured.state == "errored" for f in finished) else OK)
 
 
+@app.command()
+def backtest(
+    datasets: Annotated[list[str] | None, typer.Argument(help="only these; default: all")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="the first day, or a time; default: all there is")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="the last day, or up to a time; default: now")] = None,
+    against: Annotated[Path | None, typer.Option(help="another config: what it would have told more and less")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Replay past windows: what would have been told, when, why. Writes to no store, tells nobody."""
+    from monitor import replay_command
+
+    _log(quiet=True)
+    read = _config(config)
+    other = _config(against) if against else None
+    for name in datasets or ():
+        _known(name, read.datasets)
+    _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+
+
 @app.command("check-config")
 def check_config(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
     """Read the config and say what it means; all mistakes at once, exit 3 if there is one."""
@@ -223,6 +248,42 @@ def incidents(
     with _opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+app.command()(acting.ack)
+app.command()(acting.silence)
+app.command("not-useful")(acting.not_useful)
+
+
+@app.command()
+def explain(what: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Why an incident (INC-12) or a result (its number) was told or not, to whom, by which rule."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    with _opened(config) as (read, store):
+        try:
+            facts = explaining.explain(read, store, what, daemon.now())
+        except explaining.Unknown as unknown:
+            _refuse(str(unknown))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.explained(facts)))
+
+
+@routes.command("test")
+def routes_test(
+    given: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="severity= dataset= owner= tag= at=")],
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Who would be told: routes test severity=critical dataset=orders."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    read = _config(config)
+    asked = {key: value for key, _, value in (part.partition("=") for part in given)}
+    try:
+        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
+    except ValueError as fault:
+        _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))
 
 
 @app.command()
@@ -338,6 +399,14 @@ def _time(text: str | None, zone: str = "UTC") -> datetime | None:
     if not 1900 <= at.year <= 2200:
         _refuse(f"{text!r} is out of reach; write a time between 1900 and 2200")
     return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+
+
+def _last(text: str | None) -> datetime | None:
+    """The end of a day, or a time as it is."""
+    from datetime import timedelta
+
+    at = _time(text)
+    return at + timedelta(days=1) if at and text and len(text) == len("2026-11-23") else at
 
 
 def _exit_code(finished: Sequence[Any]) -> int:

@@ -15,10 +15,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from alerts.base import Channel
 from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import RULES, Rules
 from alerts.silencing import Maintenance
 from checks.base import Check
 from monitor import kinds
-from monitor.dataset import Dataset
+from monitor.dataset import Dataset, Golden
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
 from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
@@ -34,6 +35,7 @@ SECTIONS = {
     "routes": "[[routes]]",
     "summary": "[summary]",
     "telling": "[telling]",
+    "incidents": "[incidents]",
     "maintenance": "[[maintenance]]",
     "heartbeat": "[heartbeat]",
 }
@@ -77,6 +79,7 @@ class Config:
     maintenance: tuple[Maintenance, ...] = ()
     heartbeat: HeartbeatSettings | None = None
     notes: tuple[str, ...] = ()
+    incidents: Rules = RULES
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -115,6 +118,7 @@ class _Reading:
         routes = self.routes(written.get("routes", []), channels, written, summary)
         pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
         heartbeat = self.settings("[heartbeat]", written["heartbeat"], HeartbeatSettings) if "heartbeat" in written else None
+        rules = self.settings("[incidents]", written.get("incidents", {}), Rules) or RULES
         planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
             self.fault("top level", "there is no dataset to watch; write a [datasets.NAME] section")
@@ -138,6 +142,7 @@ class _Reading:
             planned,
             heartbeat,
             tuple(self.notes),
+            rules,
         )
 
     def fault(self, place: str, message: str) -> None:
@@ -248,7 +253,9 @@ class _Reading:
         if made.sample and source in sources and not sources[source].samples:
             self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
-            return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
+            made = made.model_copy(update={"table": self.path_of(made.table)})
+        if kind == "files" and isinstance(made.reference, Golden):
+            made = made.model_copy(update={"reference": Golden(table=self.path_of(made.reference.table))})
         return made.model_copy(update={"checks": checks})
 
     def path_of(self, table: str) -> str:

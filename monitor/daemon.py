@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery, rounds, summary, systemd
+from monitor import delivery, reload, rounds, summary, systemd
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -141,7 +141,7 @@ class Daemon:
         for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._stop)
         self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
@@ -177,10 +177,31 @@ class Daemon:
 
     def _told_to_stop(self) -> bool:
         try:
-            self._signals.get(timeout=1.0)
+            told = self._signals.get(timeout=1.0)
         except queue.Empty:
             return False
-        return True
+        if told == signal.SIGHUP:
+            self._guarded("reload", self._reload)
+        return told != signal.SIGHUP
+
+    def _reload(self) -> None:
+        """The config is read again. What runs goes on; what is sent now ends by the config it began with."""
+        self.config, said = reload.reread(self.config, self.store, now())
+        for line in said:
+            log.info("%s", line)
+        self.runner.take(self.config)
+        self.coarsening.config = self.reporter.config = self.config
+        self.heartbeat.config = self.last_resort.config = self.config
+        for name, sender in list(self.senders.items()):
+            if name in self.config.channels:
+                sender.config = self.config
+            else:
+                self.senders.pop(name).stop()
+        for name in self.config.channels.keys() - self.senders.keys():
+            self.senders[name] = Sender(self.config, self.store, name)
+            self.senders[name].thread.start()
+        # Maybe that is what was mended.
+        outbox.try_again(self.store)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._signals.put(number)

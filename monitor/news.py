@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from alerts.incident import Change, Incident, news
+from alerts.deciding import news
+from alerts.incident import Change, Incident
 from alerts.outcome import Outcome, Ruling, Telling, Times, channels_of, ruling
-from alerts.problem import Sighting
+from alerts.problem import Problem, Quiet, Sighting
 from alerts.routing import About, Route, first
+from alerts.rules import REMEMBERED
 from alerts.silencing import hushed
 from alerts.telling import Delivery, Subject, deliveries, line, message
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -33,20 +35,22 @@ def subjects(dataset: Dataset) -> tuple[str, str]:
 def deciding(config: Config, dataset: Dataset, window: Window, measured: Measured, now: datetime) -> Callable[[Before], Decision]:
     """The decision on a window's results as a function of what stood before; pure, so it may be made again."""
     seen = sightings(dataset, window, measured, now)
+    rules = dataset.rules(config.incidents)
     own, _ = subjects(dataset)
     asked = {dataset.name: checked(measured)} if measured.state == "done" else None
     named = tuple(f"{check.name}: " for check in dataset.checks)
 
     def decide(before: Before) -> Decision:
         # A window that is measured late, after later ones, says nothing of what is asked today.
-        told_of = fresh(seen, before)
+        told_of = timely(fresh(seen, before), dataset, window, before, now - rules.page_within)
         if before.unmeasured is not None and before.unmeasured >= now - dataset.catchup:
             # Another window is still being tried: that this one could be measured does not end the trouble with that one.
             told_of = [s for s in told_of if s.result.check != MEASURE or s.result.status is Status.FAILED]
         if asked is not None:
             # A check that tells its parts apart is asked for all of them, also where it came to nothing this time.
             asked[dataset.name] |= {p.check for p in before.standing.problems if p.check.startswith(named)}
-        found = news(before.standing, told_of, now, None if before.later else asked)
+        vanished = {} if before.later or asked is None else gone(dataset, window, measured, before.standing.problems)
+        found = news(before.standing, told_of, now, None if before.later else asked, rules, vanished)
         sent: list[Delivery] = []
         told: list[Telling] = []
         stand = before.stand
@@ -76,6 +80,27 @@ def fresh(seen: Sequence[Sighting], before: Before) -> list[Sighting]:
         return (result.check.removesuffix(UNJUDGED), result.column, result.segment) in before.later
 
     return [s for s in seen if s.fingerprint in known or not overtaken(s.result)]
+
+
+def timely(seen: Sequence[Sighting], dataset: Dataset, window: Window, before: Before, paged_since: datetime) -> list[Sighting]:
+    """With why they are not told by themselves: measured late, or long after. That a source is dead now is never late."""
+    following = dataset.calendar.next(window)
+    # The last window there is says how things stand now, however long it is.
+    away = window.end + dataset.delay < paged_since and following.end + dataset.delay < paged_since
+    held = Quiet.LATE if before.later or before.again else Quiet.AWAY if away else None
+    return [s if s.result.family is Family.SOURCE else replace(s, held=held, again=before.again) for s in seen]
+
+
+def gone(dataset: Dataset, window: Window, measured: Measured, problems: Sequence[Problem]) -> dict[str, str]:
+    """Problems of segments that no longer have rows, nor had in the last windows; each with that as its reason to be closed."""
+    there = {(r.check, r.column, r.segment) for r in measured.results}
+    old = window.end - REMEMBERED * dataset.every
+    return {
+        p.fingerprint: f"{p.segment} has had no rows since {p.last_end:%Y-%m-%d %H:%M} UTC"
+        for p in problems
+        if p.subject == dataset.name and p.segment and p.last_end is not None and p.last_end <= old
+        if (p.check.removesuffix(UNJUDGED), p.column, p.segment) not in there
+    }
 
 
 def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetime) -> list[Sighting]:
@@ -109,7 +134,8 @@ def _unjudged(result: Result) -> Result:
         return replace(result, check=check, status=Status.PASSED, severity=None)
     # As weak as a learned finding: in short windows one hiccup is no news.
     weak = Bounds(learned=True)
-    return replace(result, check=check, status=Status.FAILED, severity=Severity.WARNING, bounds=weak, score=None)
+    said = replace(result, check=check, kind="unjudged", status=Status.FAILED, severity=Severity.WARNING)
+    return replace(said, bounds=weak, score=None)
 
 
 def _access(check: str, failed: Result | None) -> Result:

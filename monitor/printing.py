@@ -133,7 +133,7 @@ def results(rows: Sequence[looking.Record]) -> list[str]:
 
 def result_facts(row: looking.Record) -> dict[str, Any]:
     bounds = {"at_least": row.at_least, "at_most": row.at_most, "learned": row.learned}
-    kept = ("dataset", "check", "kind", "status", "value", "score", "severity", "message")
+    kept = ("id", "dataset", "check", "kind", "status", "value", "score", "severity", "message")
     facts = {name: getattr(row, name) for name in kept}
     return {
         **facts,

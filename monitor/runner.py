@@ -29,12 +29,12 @@ from checks.result import Family, Result, Status
 from checks.window import Window
 from monitor import fit, news, worker
 from monitor.config import Config
-from monitor.dataset import Dataset, Fixed
+from monitor.dataset import Dataset, Fixed, Golden
 from monitor.job import Job, Measured
 from monitor.left_out import left_out
 from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
-from monitor.store import ledger, past, waiting
+from monitor.store import ledger, past, references, waiting
 from monitor.store.decisions import Claim, Decision
 from monitor.store.store import Store
 
@@ -96,6 +96,10 @@ class Runner:
     held: set[str] = field(default_factory=set)
     """Sources with windows that only wait for the source's rate, as of the last tick."""
     agenda: Agenda = field(default_factory=Agenda)
+
+    def take(self, config: Config) -> None:
+        """Go on by another config. Windows that are being measured are recorded by what was asked of them."""
+        self.config, self.agenda = config, Agenda()
 
     def tick(self, now: datetime) -> None:
         """Start every window that is due and for which there is room."""
@@ -172,7 +176,7 @@ class Runner:
         if claim is None:
             return False
         history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
-        job = Job(dataset, source, window, now, history, self.reference(dataset, window))
+        job = replace(Job(dataset, source, window, now, history, self.reference(dataset, window)), **self.people(dataset, window))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
         skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
         self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
@@ -189,13 +193,20 @@ class Runner:
             first = calendar.holding(datetime(kept.start.year, kept.start.month, kept.start.day, 12, tzinfo=UTC))
             last = calendar.holding(datetime(kept.end.year, kept.end.month, kept.end.day, 12, tzinfo=UTC))
             return past.between(self.store, dataset.name, first.start, last.start)
-        if dataset.every >= DAY:
+        if isinstance(kept, Golden) or dataset.every >= DAY:
             return None
         days = Calendar(DAY, dataset.timezone)
         first = days.holding(window.start - timedelta(days=kept.days))
         found = past.between(self.store, dataset.name, first.start, window.start)
         weekday = window.local_start.weekday()
         return [one for one in found if not kept.same_weekday or days.holding(one[0]).local_start.weekday() == weekday]
+
+    def people(self, dataset: Dataset, window: Window) -> dict[str, Any]:
+        """What people said of this dataset's past, and the golden table's profile, as parts of a Job."""
+        golden = dataset.reference.table if isinstance(dataset.reference, Golden) else None
+        found = references.in_force(self.store, dataset.name, window.start, golden)
+        marks = references.marked(self.store, dataset.name)
+        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, "marks": marks}
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""

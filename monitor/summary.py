@@ -16,8 +16,8 @@ from alerts.plain import clean
 from alerts.telling import NAMED, Delivery
 from alerts.weekly import Budget, Decision, Event, Health, Numbers, Summary, Trend
 from checks.result import Family, Severity
-from checks.wording import amount
-from monitor import apart, deciding, fit
+from checks.wording import Unit, amount
+from monitor import apart, deciding, fit, kinds
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.store import weeks
@@ -215,11 +215,12 @@ def _subject(subject: str) -> str:
 
 def _open(events: Sequence[Event], still: Sequence[Any], rows: Sequence[Any], zone: str) -> Iterator[Decision]:
     ids = {row.id for row in still}
-    for row, event in zip(rows, events, strict=True):
-        if row.id in ids:
-            whose = f"{row.acked_by} has it." if row.acked_by else "Nobody has taken it on yet."
-            advice = f"Open since {weekly.when(row.opened_at, zone)}. {whose}"
-            yield Decision(kind="open", about=event.about, text=event.text, advice=advice)
+    both = [(row, event) for row, event in zip(rows, events, strict=True) if row.id in ids]
+    # The gravest first; within that the one that waits longest.
+    for row, event in sorted(both, key=lambda each: -each[1].severity.rank):
+        whose = f"{row.acked_by} has it." if row.acked_by else "Nobody has taken it on yet."
+        advice = f"Open since {weekly.when(row.opened_at, zone)}. {whose}"
+        yield Decision(kind="open", about=event.about, text=event.text, advice=advice)
 
 
 def _noisy(store: Store, odd: Sequence[Any], week: Week) -> Iterator[Decision]:
@@ -267,12 +268,11 @@ def _trends(store: Store, keys: Sequence[Key], week: Week) -> tuple[Trend, ...]:
 
 def _told(key: Key, rows: Sequence[Any]) -> str:
     values, last = [row.value for row in rows], rows[-1]
-    limits = [
-        f"{word} {amount(b, 'number')}" for word, b in (("at least", last.at_least), ("at most", last.at_most)) if b is not None
-    ]
+    unit: Unit = getattr(kinds.check_kinds().get(last.kind), "unit", "number")
+    limits = [f"{word} {amount(b, unit)}" for word, b in (("at least", last.at_least), ("at most", last.at_most)) if b is not None]
     allowed = f"; {' and '.join(limits)} allowed" if limits else ""
-    first, now, low, high = (amount(v, "number") for v in (values[0], values[-1], min(values), max(values)))
-    return f"{clean(key[1], 80)} was {first} at first and is {now}, between {low} and {high} in four weeks{allowed}"
+    now, low, high = (amount(float(f"{v:.3g}"), unit) for v in (values[-1], min(values), max(values)))
+    return f"{clean(key[1], 80)} is {now} now and went from {low} to {high} within four weeks{allowed}"
 
 
 def _drawn(series: Sequence[tuple[Any, Any]]) -> list[bytes]:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from alerts.incident import Standing, news
+from alerts.deciding import news
+from alerts.incident import Standing
 from alerts.problem import Sighting
 from alerts.routing import About, Route, first
 from alerts.telling import Subject
@@ -51,8 +52,9 @@ def _seen(config: Config, store: Store, channel: str, recipient: str | None, sta
 def _decided(config: Config, connection: Connection, channel: str, sighting: Sighting, now: datetime) -> Decision:
     number = decisions.numbered(connection)
     mine = connection.execute(select(problems).where(problems.c.subject == sighting.subject)).mappings().all()
-    open_ = select(incidents).where(incidents.c.subject == sighting.subject, incidents.c.resolved_at.is_(None))
-    standing = [decisions.incident_of(row) for row in connection.execute(open_).mappings()]
+    # The last one: it is open, or may be opened again.
+    last = select(incidents).where(incidents.c.subject == sighting.subject).order_by(incidents.c.id.desc()).limit(1)
+    standing = [decisions.incident_of(row) for row in connection.execute(last).mappings()]
     found = news(Standing([decisions.problem_of(row) for row in mine], standing, number), [sighting], now)
     stand = told_before.stand(connection, [i.id for i in standing], now)
     out = Decision(found)

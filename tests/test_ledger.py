@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from alerts.incident import News, news
+from alerts.deciding import news
+from alerts.incident import News
 from alerts.problem import Sighting, State
 from alerts.telling import Delivery, harmless
 from checks.result import Bounds, Family, Result, Severity, Status

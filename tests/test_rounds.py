@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -22,9 +23,10 @@ from alerts.silencing import Maintenance
 from alerts.slack import Slack
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
-from monitor import rounds
+from monitor import printing, printing_told, rounds
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.explaining import Unknown, explain, who_is_told
 from monitor.job import Measured
 from monitor.news import deciding, subjects
 from monitor.store import ledger
@@ -94,8 +96,6 @@ class World:
         return [f"{form} {key.partition(f':{channel}:')[2]}" for form, key in ends]
 
     def messages(self, form: str) -> list[Message]:
-        import json
-
         return [Message.from_json(json.loads(row.payload)) for row in self.rows() if row.form == form]
 
     def outcomes(self) -> list[tuple[str, str]]:
@@ -151,6 +151,10 @@ def test_a_warning_of_the_night_that_turns_critical_is_told_at_once(store: Store
     world.see("02:00", "F")
     world.see("03:00", "C")
     assert world.said() == ["root open:1"]
+    world.wait("08:00")
+    assert [f.text for f in world.messages("message")[0].findings] == [
+        "d0: missing(a) is 38 %, at most 2 % allowed · open since 01:00, not acknowledged (INC-1)"
+    ]
 
 
 def test_a_warning_that_is_still_open_is_one_line_a_day(store: Store) -> None:
@@ -399,3 +403,69 @@ def test_rounds_that_are_made_twice_say_nothing_twice(store: Store) -> None:
             world.wait(clock)
     keys = [row.key for row in world.rows()]
     assert len(keys) == len(set(keys))
+
+
+# Why.
+
+
+def test_explain_says_who_was_told_by_which_rule_and_what_is_still_to_come(store: Store) -> None:
+    world = World(store, {"to": ["inbox"], "severity": "critical"}, QUIET)
+    world.see("02:00", "F")
+    world.see("03:00", "C")
+    facts = explain(world.config, store, "INC-1", at("04:00"))
+    assert json.loads(printing.as_json(facts))["route"] == "critical -> inbox"
+    assert [(c["happened"], c["channel"], c["outcome"]) for c in facts["changes"]] == [
+        ("opened", "team", "held"),
+        ("worse", "inbox", "told"),
+        ("worse", "team", "told"),
+    ]
+    text = "\n".join(printing_told.explained(facts))
+    assert "route 1 (critical -> inbox): takes it" in text
+    assert "held (told since), quiet hours 22:00-08:00: a warning waits for the digest at 2026-11-23 08:00 UTC" in text
+    assert "inbox  message  pending, 0 tries" in text
+
+
+def test_explain_names_the_digest_and_the_storm_that_told_it(store: Store) -> None:
+    world = World(store, QUIET, names=8)
+    world.see("02:00", "F")
+    world.wait("08:00")
+    assert "(digest:team:2026-11-23)" in "\n".join(printing_told.explained(explain(world.config, store, "INC-1", at("09:00"))))
+    for n in range(1, 8):
+        world.see("12:00", "C", f"d{n}")
+    facts = explain(world.config, store, "INC-5", at("13:00"))
+    assert facts["changes"][0]["outcome"] == "storm"
+    assert facts["changes"][0]["storm"] is not None
+
+
+def test_explain_of_a_result_leads_to_its_incident(store: Store) -> None:
+    world = World(store)
+    world.see("12:00", "C")
+    world.see("13:00", "O")
+    assert explain(world.config, store, "1", at("14:00"))["incident"] == "INC-1"
+    assert "nothing to tell" in explain(world.config, store, "2", at("14:00"))["why"]
+
+
+@pytest.mark.parametrize(("what", "said"), [("INC-9", "no incident INC-9"), ("9", "no result 9"), ("orders", "neither")])
+def test_explain_of_what_is_not_there_says_so(store: Store, what: str, said: str) -> None:
+    with pytest.raises(Unknown, match=said):
+        explain(World(store).config, store, what, at("12:00"))
+
+
+def test_routes_test_says_who_would_be_told_and_why_not_the_others(store: Store) -> None:
+    world = World(store, {"to": ["pager"], "severity": "critical", "dataset": "pay*"}, QUIET)
+    facts = who_is_told(world.config, {"severity": "critical", "dataset": "d0"}, at("03:00"))
+    assert printing_told.tested(facts) == [
+        "route 1 (critical, dataset pay* -> pager): not, dataset d0 is not pay*",
+        "route 2 (everything else -> team): takes it",
+        "told: team",
+    ]
+    waits = who_is_told(world.config, {"severity": "warning"}, at("03:00"))
+    assert waits["waits_until"] == at("08:00")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [({"sevrity": "x"}, "nothing that a route"), ({"severity": "bad"}, "critical or warning")]
+)
+def test_routes_test_refuses_what_no_route_can_ask(store: Store, given: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        who_is_told(World(store).config, given, at("12:00"))

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from alerts.incident import Happened, Incident, News, Standing
 from alerts.outcome import Telling
-from alerts.problem import Problem, State
+from alerts.problem import Problem, Quiet, State
 from alerts.telling import Delivery
 from checks.result import Family, Severity, Status, finite
 from checks.window import Window
@@ -27,13 +28,14 @@ NUMBERS = 7_204_534
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to measure one window until the lease ends; `token` proves it."""
+    """The right to measure one window until the lease ends; `token` proves it. `again`: it was measured and recorded before."""
 
     id: int
     dataset: str
     window: Window
     token: str
     attempts: int
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Before:
     """What stood before, as the decision needs it: problems and open incidents, and how each was told (`stand`).
 
     `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
-    the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is.
+    the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is;
+    `again`: the window was decided on before.
     """
 
     standing: Standing
@@ -58,6 +61,7 @@ class Before:
     unmeasured: datetime | None = None
     reports: Mapping[int, str] = field(default_factory=dict)
     stand: telling.Stand = field(default_factory=telling.Stand)
+    again: bool = False
 
 
 def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
@@ -81,16 +85,24 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: d
     _one_by_one(connection, subjects)
     next_id = numbered(connection)
     found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
-    opened = (
-        connection.execute(select(incidents).where(incidents.c.subject.in_(subjects), incidents.c.resolved_at.is_(None)))
-        .mappings()
-        .all()
-    )
-    ids = [row["id"] for row in opened]
-    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in opened], next_id)
+    # The last one of each family: it is open, or may be opened again.
+    of = (incidents.c.subject, incidents.c.family)
+    last = select(func.max(incidents.c.id)).where(incidents.c.subject.in_(subjects)).group_by(*of)
+    known = connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings().all()
+    ids = [row["id"] for row in known]
+    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in known], next_id, _reopenings(connection, ids))
     made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
     paths = {row.incident: row.path for row in made}
-    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, telling.stand(connection, ids, now))
+    stand = telling.stand(connection, ids, now)
+    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again)
+
+
+def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[datetime]]:
+    query = select(events.c.incident, events.c.at).where(events.c.incident.in_(ids), events.c.happened == str(Happened.REOPENED))
+    found: dict[int, list[datetime]] = {}
+    for incident, at in connection.execute(query):
+        found.setdefault(incident, []).append(at)
+    return found
 
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
@@ -126,12 +138,13 @@ def problem_of(row: Any) -> Problem:
 
 def incident_of(row: Any) -> Incident:
     plain = {k: v for k, v in row.items() if k in Incident.__dataclass_fields__}
-    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"])})
+    held = Quiet(row["held"]) if row["held"] else None
+    return Incident(**{**plain, "family": Family(row["family"]), "severity": Severity(row["severity"]), "held": held})
 
 
 def write(connection: Connection, decision: Decision, now: datetime) -> None:
     for change in decision.news.changes:
-        row = {k: str(v) if k in {"family", "severity"} else v for k, v in asdict(change.incident).items()}
+        row = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(change.incident).items()}
         changed = connection.execute(update(incidents).where(incidents.c.id == row["id"]).values(**row))
         if not changed.rowcount:
             connection.execute(insert(incidents).values(**row))
@@ -143,6 +156,7 @@ def write(connection: Connection, decision: Decision, now: datetime) -> None:
                 at=now,
                 happened=str(change.happened),
                 text=fit.text("; ".join(p.message for p in worst) + (f" ({change.reason})" if change.reason else "")),
+                quiet=str(change.quiet) if change.quiet else None,
             )
         )
     for problem in decision.news.problems:

@@ -16,7 +16,7 @@ from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
 from monitor.rates import Rate
-from monitor.store import days, decisions
+from monitor.store import days, decisions, references
 from monitor.store.decisions import LIVE, Before, Claim, Decision
 from monitor.store.leases import left, owner
 from monitor.store.store import Store
@@ -63,7 +63,7 @@ def claim(
             ).scalar_one()
             return Claim(made, dataset, window, token, 1)
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
-        return Claim(row.id, dataset, window, token, row.attempts + 1)
+        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"})
 
     return store.attempt(work)
 
@@ -160,7 +160,11 @@ def _write_measured(connection: Connection, claim: Claim, measured: Measured, no
     connection.execute(
         delete(results).where(results.c.dataset == claim.dataset, results.c.window_start == start, results.c.window_end == end)
     )
-    rows = [_result_row(claim.dataset, claim.window, result, now) for result in measured.results]
+    version = measured.reference_version
+    if measured.golden is not None:
+        row = {"author": "datavigil", "note": measured.golden_table, "body": measured.golden}
+        version = references.add(connection, claim.dataset, references.GOLDEN, now, **row)
+    rows = [_result_row(claim.dataset, claim.window, result, now) | {"reference_version": version} for result in measured.results]
     if rows:
         connection.execute(insert(results), rows)
 

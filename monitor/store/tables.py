@@ -138,8 +138,25 @@ references = Table(
     Column("author", String(255)),
     Column("note", Text),
     Column("created_at", UtcTime, nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("rolled_back_at", UtcTime),
+    Column("rolled_back_by", String(255)),
     UniqueConstraint("dataset", "version"),
 )
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("start", UtcTime, nullable=False),
+    Column("mark", String(16), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("dataset", "start"),
+)
+"""What people said of a window: `expected` (unusual and fine) or `bad` (no example of normal)."""
 
 results = Table(
     "results",
@@ -184,6 +201,11 @@ incidents = Table(
     Column("acked_by", String(255)),
     Column("acked_at", UtcTime),
     Column("title", Text, nullable=False, server_default=""),
+    Column("resolved_end", UtcTime),
+    Column("held", String(16)),
+    Column("inhibited_by", Id),
+    Column("flapping_since", UtcTime),
+    Index(None, "subject", "family", "id"),
 )
 Index(
     "uq_incidents_open",
@@ -218,6 +240,7 @@ problems = Table(
     Column("inhibited_by", Id),
     Column("silence", Id),
     Column("flapping_since", UtcTime),
+    Column("last_incident", Id),
 )
 
 events = Table(
@@ -230,6 +253,7 @@ events = Table(
     Column("happened", String(32), nullable=False),
     Column("actor", String(255)),
     Column("text", Text, nullable=False),
+    Column("quiet", String(16)),
 )
 
 deliveries = Table(
@@ -307,6 +331,25 @@ silences = Table(
     Column("starts_at", UtcTime, nullable=False),
     Column("ends_at", UtcTime, nullable=False),
 )
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("check", String(512), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("said", String(32), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "check", "column", "segment", "author", "said"),
+    Index(None, "subject", "check"),
+    Index(None, "at"),
+)
+"""What people said of findings (`not_useful`): a judgement may learn from it, the weekly mail counts it."""
 
 sources = Table(
     "sources",

@@ -13,11 +13,12 @@ from alerts.outcome import Heard, Outcome, Telling
 from alerts.pace import LONGEST_STORM
 from alerts.silencing import Silence
 from monitor import fit
-from monitor.store.tables import deliveries, incidents, silences, tellings
+from monitor.store.tables import WAITING, deliveries, incidents, silences, tellings
 
 Record = Row[Any]
 STORM = "storm:"
 """How the subject of a storm's own incident begins; the channel's name follows."""
+TOLD_SINCE = "told since"
 BEGINS = frozenset({"opened", "reopened"})
 
 
@@ -130,6 +131,10 @@ def write(connection: Connection, told: Iterable[Telling], now: datetime) -> Non
             row = {name: getattr(telling, name) for name in Telling.__dataclass_fields__}
             row |= {"outcome": str(telling.outcome), "line": fit.text(telling.line), "at": now}
             connection.execute(insert(tellings).values(**row))
+        if telling.outcome in {Outcome.TOLD, Outcome.COMBINED}:
+            # What waited for the digest is told with it.
+            waited = (tellings.c.incident == telling.incident, tellings.c.channel == telling.channel, WAITING)
+            connection.execute(update(tellings).where(*waited).values(digest=TOLD_SINCE))
         if telling.happened == "resolved" and telling.outcome in {Outcome.DIGEST, Outcome.COMBINED}:
             _drop_unsent(connection, telling)
 
