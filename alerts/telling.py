@@ -131,7 +131,7 @@ def deliveries(change: Change, said: Message, channel: str, heard: Heard, route:
     if not heard.rooted:
         return [row("open:1", "root" if heard.threads else "message")]
     # A reopened incident ends again: each end has a key of its own.
-    ended = f"resolved:{getattr(incident, 'reopened', 0) + 1}"
+    ended = f"resolved:{incident.reopened + 1}"
     if heard.threads:
         line = row(ended if over else f"line:{incident.revision}", "line")
         return _with_edit(line, row(f"rev:{incident.revision}", "edit"), heard, times, over or loud)

@@ -67,8 +67,6 @@ class ReportSettings(Settings):
 class SummarySettings(Settings):
     """`[summary]`: the mail (or message) on how the week went; sent to nobody where `to` is empty."""
 
-    weekly: str = Field(
-        "mon 09:00", pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$", description="a day and a time: mon 09:00"
-    )
+    weekly: str = Field("mon 09:00", pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$", description="mon 09:00")
     timezone: Zone = Field("UTC", description="of that time, and of quiet hours")
     to: Names = Field((), description="channels, by name")
