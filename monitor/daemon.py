@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import buttons, delivery, reload, rounds, summary, systemd
+from monitor import buttons, delivery, reload, removed, rounds, summary, systemd
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -145,6 +145,7 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._stop)
         self._guarded("start", lambda: outbox.try_again(self.store))
+        self._guarded("removed", lambda: removed.close_removed(self.store, self.config, now()))
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from alerts.console import Console
 from alerts.deciding import NOT_ASKED
@@ -22,7 +22,9 @@ from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.news import deciding, subjects
+from monitor.removed import NOT_WATCHED, close_removed
 from monitor.settings import StoreSettings
+from monitor.sources.files import Files
 from monitor.store import decisions, ledger, pruning
 from monitor.store.decisions import Claim, Decision
 from monitor.store.store import Store
@@ -143,6 +145,26 @@ def test_r2_a_check_that_left_the_config_closes_with_the_reason(world: World) ->
     assert world.see(1, done("missing(b) O")) == ["quality:resolved"]
     assert world.changes[-1].reason == NOT_ASKED
     assert [row.text for row in world.rows(events)][-1].endswith(f"({NOT_ASKED})")
+
+
+def test_r2_a_dataset_that_left_the_config_closes_with_the_reason_and_who_was_told_hears_it(world: World) -> None:
+    world.see(0, done("unique(a) F", "drift(a) F"))
+    with world.store.begin() as connection:
+        connection.execute(update(deliveries).values(state="sent"))
+    assert close_removed(world.store, world.config, START + HOUR) == []
+    left = replace(world.config, datasets={})
+    assert close_removed(world.store, left, START + 2 * HOUR) == ["orders"]
+    assert [(row.happened, row.text.endswith(f"({NOT_WATCHED})")) for row in world.rows(events)][2:] == [("resolved", True)] * 2
+    assert [row.resolved_at for row in world.rows(incidents)] == [START + 2 * HOUR] * 2
+    assert world.sent() == 4
+    assert close_removed(world.store, left, START + 3 * HOUR) == []
+
+
+def test_r2_a_source_that_left_the_config_is_over_and_one_that_is_there_is_not(world: World) -> None:
+    world.see(0, errored(REACHABLE))
+    there = replace(world.config, sources={"files": Files()})
+    assert close_removed(world.store, there, START + HOUR) == []
+    assert close_removed(world.store, world.config, START + HOUR) == ["source:files"]
 
 
 def test_r3_a_changed_threshold_keeps_the_state_and_tells_nothing_again(world: World) -> None:

@@ -84,16 +84,21 @@ def numbered(connection: Connection) -> int:
     return (connection.execute(select(func.max(incidents.c.id))).scalar() or 0) + 1
 
 
-def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: datetime) -> Before:
+def stood(connection: Connection, subjects: Sequence[str]) -> Standing:
+    """Problems and incidents of these subjects, which nobody else changes before this transaction ends."""
     _one_by_one(connection, subjects)
     next_id = numbered(connection)
     found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
     # The last one of each family: it is open, or may be opened again.
     of = (incidents.c.subject, incidents.c.family)
     last = select(func.max(incidents.c.id)).where(incidents.c.subject.in_(subjects)).group_by(*of)
-    known = connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings().all()
-    ids = [row["id"] for row in known]
-    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in known], next_id, _reopenings(connection, ids))
+    known = [incident_of(r) for r in connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings()]
+    return Standing([problem_of(r) for r in found], known, next_id, _reopenings(connection, [i.id for i in known]))
+
+
+def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: datetime) -> Before:
+    standing = stood(connection, subjects)
+    ids = [incident.id for incident in standing.incidents]
     made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
     paths = {row.incident: row.path for row in made}
     stand = telling.stand(connection, ids, now)
