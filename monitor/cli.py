@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 # Set before Typer is imported: help without Rich starts in half the time.
 os.environ.setdefault("TYPER_USE_RICH", "0")
@@ -148,6 +148,54 @@ def backtest(
     for name in datasets or ():
         _known(name, read.datasets)
     _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+
+
+@app.command()
+def reference(
+    action: Annotated[Literal["list", "show", "compare", "accept", "rollback"], typer.Argument(help="what to do")],
+    dataset: str,
+    versions: Annotated[list[int] | None, typer.Argument(help="of show, compare (two) and rollback; default: the last")] = None,
+    column: Annotated[str | None, typer.Option(help="accept: only this column")] = None,
+    since: Annotated[str | None, typer.Option(help="accept: from when on; default: the first bad window")] = None,
+    note: Annotated[str | None, typer.Option(help="accept: why")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """What counts as normal: versions listed, looked at, compared; a new level accepted; a version rolled back."""
+    from monitor import daemon, printing, reference_command
+    from monitor.reference import ReferenceFault
+
+    with _opened(config) as (read, store):
+        zone = read.datasets[_known(dataset, read.datasets)].timezone
+        try:
+            facts, lines = reference_command.run(
+                read, store, action, dataset, versions or [], daemon.now(), column, _time(since, zone), note
+            )
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(lines))
+
+
+@app.command()
+def mark(
+    dataset: str,
+    window: Annotated[str, typer.Argument(help="a time in the window, or its day")],
+    said: Annotated[Literal["expected", "bad"], typer.Argument(help="expected: unusual and fine; bad: no example of normal")],
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Say what a past window was, so that the checks learn the right thing from it."""
+    from monitor import daemon, reference_command
+    from monitor.reference import ReferenceFault
+    from monitor.reference import mark as marked
+
+    with _opened(config) as (read, store):
+        at = _time(window, read.datasets[_known(dataset, read.datasets)].timezone) or daemon.now()
+        try:
+            found = marked(store, read, dataset, at, said, reference_command.author(), daemon.now(), note)
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(f"{dataset} {found} is marked {said}")
 
 
 @app.command("check-config")
