@@ -295,6 +295,20 @@ def incidents(
 
 
 @app.command()
+def init(
+    url: Annotated[str, typer.Argument(help="postgres://user:password@host/database, duckdb:///file, ..., or a folder of files")],
+    output: Annotated[Path, typer.Option(help="where the config is written")] = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing; overwrite a file that is there")] = False,
+) -> None:
+    """Look at a source and write a commented config: what to watch there, and why."""
+    from monitor import init_command
+
+    _log(quiet=True)
+    asks = (lambda question: typer.confirm(question, default=True)) if sys.stdin.isatty() else None
+    _end(init_command.run(url, output, yes, asks))
+
+
+@app.command()
 def demo(
     only_once: Annotated[bool, typer.Option("--once", help="end after the catch-up instead of watching on")] = False,
     json: AsJson = False,
