@@ -65,6 +65,9 @@ class Channel(BaseModel):
     looks_up: ClassVar[bool] = False
     """It can be asked whether a message with our key arrived."""
 
+    folds: ClassVar[bool] = False
+    """It folds what it is told twice into one by our key, so a repeat is not seen."""
+
     fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
     mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
 
@@ -76,6 +79,11 @@ class Channel(BaseModel):
     def where(self) -> str:
         """Where it goes, for people: `Slack #oncall`. Holds no secret."""
         raise NotImplementedError
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The addresses behind the channel, each of which gets a message of its own; ('',) where there is but one place."""
+        return ("",)
 
     def send(self, outgoing: Outgoing) -> str | None:
         """Send once; the provider's reference of the message, if it has one. Raises DeliveryError's subclasses only."""

@@ -83,6 +83,9 @@ class Slack(Channel):
     looks_up = True
 
     token: SecretStr = Field(description="the bot token, xoxb-...", examples=["xoxb-0-example"])
+    app_token: SecretStr | None = Field(
+        None, description="xapp-..., for buttons by Socket Mode; without it there are none", examples=["xapp-0-example"]
+    )
     channel: str = Field(description="a name (#data-quality) or an id (C0123456789)", min_length=1, examples=["#data-quality"])
     api: str = Field(
         "https://slack.com/api/", description="Slack's address; GovSlack and tests have others", pattern=r"^https?://\S+$"
@@ -109,7 +112,7 @@ class Slack(Channel):
         mention = self.mention or ""
         method, body = self._request(outgoing)
         try:
-            said = _call(client, method, {**body, "blocks": blocks(outgoing, mention)})
+            said = _call(client, method, {**body, "blocks": blocks(outgoing, mention, self.app_token is not None)})
         except SlackRefusal as refusal:
             if str(refusal) not in IMPOSSIBLE:
                 raise _meaning(str(refusal), self.where) from None

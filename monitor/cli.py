@@ -13,6 +13,8 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
 
+from monitor import acting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
@@ -30,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+routes = typer.Typer(help="What the routes do.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(routes, name="routes")
 ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
 AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 DEFAULT = Path("config.toml")
@@ -292,6 +296,70 @@ def incidents(
     with _opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
+
+
+app.command()(acting.ack)
+app.command()(acting.silence)
+app.command()(acting.accept)
+app.command("not-useful")(acting.not_useful)
+
+
+@app.command()
+def explain(what: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Why an incident (INC-12) or a result (its number) was told or not, to whom, by which rule."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    with _opened(config) as (read, store):
+        try:
+            facts = explaining.explain(read, store, what, daemon.now())
+        except explaining.Unknown as unknown:
+            _refuse(str(unknown))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.explained(facts)))
+
+
+@routes.command("test")
+def routes_test(
+    given: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="severity= dataset= owner= tag= at=")],
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Who would be told: routes test severity=critical dataset=orders."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    read = _config(config)
+    asked = {key: value for key, _, value in (part.partition("=") for part in given)}
+    try:
+        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
+    except ValueError as fault:
+        _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))
+
+
+@app.command()
+def summary(
+    week: Annotated[str | None, typer.Option(help="2026-W47; default: the last whole week")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="the mail in a browser, or as a file where there is none")] = False,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """The weekly summary: as it was sent, else as it would be now. Sends nothing."""
+    from monitor import daemon, printing
+    from monitor import summary as weekly
+
+    with _opened(config) as (read, store):
+        moment = daemon.now()
+        try:
+            wanted = weekly.wanted(read, week, moment)
+        except ValueError as fault:
+            _refuse(str(fault))
+        found = weekly.of_week(read, store, wanted, moment)
+    if preview:
+        for line in printing.previewed(found, read, Path.cwd()):
+            print(line, file=sys.stderr if json else sys.stdout)
+    if json:
+        print(printing.as_json(found.model_dump(mode="json")))
+    elif not preview:
+        print(printing.summary(found, read), end="")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery
+from monitor import buttons, delivery, reload, rounds, summary
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -36,6 +36,7 @@ log = logging.getLogger("datavigil")
 COLLECT = timedelta(seconds=0.5)
 COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
+SUMMARY = timedelta(seconds=60)
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
 
@@ -72,13 +73,14 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen`, `housekeeping` and `summarise` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
+        self.listeners = buttons.listeners(config, store, now)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -102,22 +104,36 @@ class Daemon:
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
         self.reporter.tidy()
 
+    def summarise(self) -> None:
+        """Write down the week's summary when it is due. Outside of the others' turn: a year's numbers take seconds."""
+        try:
+            summary.send_due(self.config, self.store, now())
+        except Exception as fault:  # It is due until it is written down; the next minute tries again.
+            log.error("weekly summary: %s", _said(self.store, fault))
+
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
         from apscheduler.schedulers.background import BackgroundScheduler
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        steady = (
+            (self.collect, COLLECT),
+            (self.coarsen, COARSEN),
+            (self.housekeeping, HOUSEKEEPING),
+            (self.summarise, SUMMARY),
+        )
         for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._stop)
         self._guarded("start", lambda: outbox.try_again(self.store))
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        for listener in self.listeners:
+            listener.start()
         ticker.start()
         log.info("ready")
         while not self._told_to_stop():
@@ -128,6 +144,8 @@ class Daemon:
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        for listener in self.listeners:
+            listener.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -143,10 +161,32 @@ class Daemon:
 
     def _told_to_stop(self) -> bool:
         try:
-            self._signals.get(timeout=1.0)
+            told = self._signals.get(timeout=1.0)
         except queue.Empty:
             return False
-        return True
+        if told == signal.SIGHUP:
+            self._guarded("reload", self._reload)
+        return told != signal.SIGHUP
+
+    def _reload(self) -> None:
+        """The config is read again. What runs goes on; what is sent now ends by the config it began with."""
+        self.config, said = reload.reread(self.config, self.store, now())
+        for line in said:
+            log.info("%s", line)
+        self.runner.take(self.config)
+        self.coarsening.config = self.reporter.config = self.config
+        for listener in self.listeners:
+            listener.config = self.config
+        for name, sender in list(self.senders.items()):
+            if name in self.config.channels:
+                sender.config = self.config
+            else:
+                self.senders.pop(name).stop()
+        for name in self.config.channels.keys() - self.senders.keys():
+            self.senders[name] = Sender(self.config, self.store, name)
+            self.senders[name].thread.start()
+        # Maybe that is what was mended.
+        outbox.try_again(self.store)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._signals.put(number)
@@ -154,6 +194,7 @@ class Daemon:
     def _tick(self) -> None:
         self.runner.keep()
         self.runner.tick(now())
+        rounds.due(self.config, self.store, now())
 
     def _collect(self) -> None:
         finished = self.runner.collect(now())
@@ -224,6 +265,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
                 reports += wanted([finished])
                 seen(finished)
             runner.keep()
+    rounds.due(config, store, now())
     deliver_now(config, store)
     # Last: whoever is to be told has been.
     if reported(config, store, reports, now):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from alerts.routing import Names, Zone
+from alerts.rules import REMEMBERED, Rules, SomeOf
 from checks.base import Check
 from monitor.durations import Duration, Span
 from monitor.schedule import A_MONDAY, Calendar
@@ -109,6 +110,8 @@ class Dataset(BaseModel):
     empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
     timeout: Span = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
     catchup: Span = Field(timedelta(days=7), description="after downtime, windows older than this are left out")
+    open_after: SomeOf | None = Field(None, description="as in [incidents], for this dataset")
+    close_after: int | None = Field(None, ge=1, le=REMEMBERED, description="as in [incidents], for this dataset")
     owner: str | None = Field(None, description="who looks after it; routes can ask for it")
     tags: Names = Field((), description="words of your own; routes can ask for them")
     runbook: str | None = Field(None, description="where it says what to do; put into each message")
@@ -137,6 +140,11 @@ class Dataset(BaseModel):
     @cached_property
     def calendar(self) -> Calendar:
         return Calendar(self.every, self.timezone, self.origin)
+
+    def rules(self, all_of: Rules) -> Rules:
+        """The rules for its problems: those of all, with its own in their place."""
+        own = {"open_after": self.open_after, "close_after": self.close_after}
+        return all_of.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     @property
     def place(self) -> Place:

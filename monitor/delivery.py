@@ -110,7 +110,7 @@ def _send_once(
     channel: Channel, claimed: Claimed, outgoing: Outgoing, timeout: timedelta, lease: timedelta, began: float
 ) -> tuple[str | None, Outgoing]:
     """The reference of the message, and what was sent: looked up first where an earlier try may have arrived."""
-    if claimed.unsure and outgoing.form != "edit":
+    if claimed.unsure and outgoing.form != "edit" and not channel.folds:
         try:
             found = _within(timeout, lambda: channel.find(outgoing, claimed.first_attempt_at))
         except CannotLookUp:
@@ -190,7 +190,7 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
 def _patience(config: Config, claimed: Claimed) -> timedelta:
     """Time for a late arrival to show up in the look-up; longer the more often it stayed unclear."""
     channel = config.channels.get(claimed.channel)
-    longest = timedelta(minutes=10) if channel is not None and channel.looks_up else UNSURE_ALOUD
+    longest = timedelta(minutes=10) if channel is not None and (channel.looks_up or channel.folds) else UNSURE_ALOUD
     doubled: int = 2 ** min(claimed.attempts - 1, 16)
     return min(config.daemon.settle * doubled, longest)
 

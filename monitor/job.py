@@ -39,6 +39,8 @@ class Job:
 class Measured:
     """What measuring and judging a window came to, ready to be recorded. `profile` is None unless the window was read.
 
+    `apart` is what `worker.judge_apart` needs for the checks named in `awaited`, whose verdicts come later: rows, so pickled, and
+    never opened by the parent.
     `reference_version` is the version of the reference that it was judged by, None where nobody made one.
     """
 
@@ -48,6 +50,8 @@ class Measured:
     seconds: float | None = None
     profile: bytes | None = None
     error: str | None = None
+    apart: bytes | None = None
+    awaited: tuple[str, ...] = ()
     reference_version: int | None = None
     golden: bytes | None = None
     """The golden table's profile, where this window was the first to need it."""

@@ -29,6 +29,7 @@ from monitor.sources.base import Source
 from monitor.store import references
 from monitor.store.decisions import Before, Decision
 from monitor.store.past import Stored
+from monitor.store.telling import Stand
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Telling:
     config: Config
     problems: dict[str, Problem] = field(default_factory=dict)
     incidents: dict[int, Happening] = field(default_factory=dict)
-    told: dict[int, frozenset[str]] = field(default_factory=dict)
+    stand: Stand = field(default_factory=Stand)
     deliveries: list[tuple[datetime, Delivery]] = field(default_factory=list)
 
     def window(self, dataset: Dataset, window: Window, measured: Measured) -> Decision:
@@ -200,12 +201,21 @@ class Telling:
             happening.incident = change.incident
             happening.problems.update((p.fingerprint, p) for p in (*change.members, *change.gone))
         for delivery in decision.deliveries:
-            if delivery.incident is not None:
-                self.told[delivery.incident] = self.told.get(delivery.incident, frozenset()) | {delivery.channel}
             self.deliveries.append((delivery.not_before or now, delivery))
+        self.stand = self._after(decision, now)
         return decision
+
+    def _after(self, decision: Decision, now: datetime) -> Stand:
+        rooted, earlier = dict(self.stand.rooted), dict(self.stand.earlier)
+        for delivery in decision.deliveries:
+            if delivery.incident is not None:
+                rooted[delivery.incident] = rooted.get(delivery.incident, frozenset()) | {delivery.channel}
+        for told in decision.tellings:
+            key = told.incident, told.channel
+            earlier[key] = earlier.get(key, frozenset()) | {told.outcome}
+        return replace(self.stand.after(decision.tellings, now), rooted=rooted, earlier=earlier)
 
     def _before(self, subjects: Sequence[str]) -> Before:
         problems = [p for p in self.problems.values() if p.subject in subjects]
         standing = [h.incident for h in self.incidents.values() if h.incident.subject in subjects and not h.incident.resolved_at]
-        return Before(Standing(problems, standing, max(self.incidents, default=0) + 1), self.told)
+        return Before(Standing(problems, standing, max(self.incidents, default=0) + 1), stand=self.stand)

@@ -65,7 +65,7 @@ class ReportSettings(Settings):
 
 
 class SummarySettings(Settings):
-    """`[summary]`: the weekly mail. Read and checked; of it only `timezone` is in use yet, as the routes' default."""
+    """`[summary]`: the mail (or message) on how the week went; sent to nobody where `to` is empty."""
 
     weekly: str = Field("mon 09:00", pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$", description="mon 09:00")
     timezone: Zone = Field("UTC", description="of that time, and of quiet hours")

@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import pickle
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ from checks.window import Window
 from checks.wording import amount
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
-from monitor.judging import judged_apart
+from monitor.judging import judged_apart, packed
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, Place, SourceDown, SourceError
 
@@ -84,20 +85,37 @@ def concluded(
 ) -> Measured:
     """What a profile comes to, measured just now or long ago (`began` None)."""
     began = time.monotonic() if began is None else began
-    results = judge(job, checks, profile, history, began)
+    results, apart = judge(job, checks, profile, history)
+    waiting, refused = packed(apart)
+    results += refused
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(job.dataset, job, "the window has no rows"))
-    results = [_unseen(result, job.dataset.mask) for result in results]
     state: State = "done" if profile.rows else "no_data"
-    rows, seconds = rows_in_all(profile.answers(), profile.rows), time.monotonic() - began
-    return Measured(state, results, rows, seconds, profile.to_bytes(), reference_version=job.reference_version)
+    rows = rows_in_all(profile.answers(), profile.rows)
+    seconds, said = time.monotonic() - began, _said_of_a_sample(profile)
+    return Measured(
+        state,
+        [_finished(result, said, job.dataset.mask) for result in results],
+        rows,
+        seconds,
+        profile.to_bytes(),
+        apart=pickle.dumps((waiting, said)) if waiting else None,
+        awaited=tuple(check.name for check, _ in apart),
+        reference_version=job.reference_version,
+    )
+
+
+def judge_apart(dataset: Dataset, pairs: bytes, seconds: float) -> list[Result]:
+    """The verdicts that a measured window still waits for, within so many seconds; see `Measured.apart`."""
+    waiting, said = pickle.loads(pairs)  # noqa: S301 - from a worker of ours
+    return [_finished(result, said, dataset.mask) for result in judged_apart(waiting, seconds)]
 
 
 def judge(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
-) -> list[Result]:
-    """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored]
+) -> tuple[list[Result], list[tuple[Check, View]]]:
+    """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged."""
     apart: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
@@ -123,8 +141,7 @@ def judge(
                 apart.append((check, view))
             else:
                 results += judged(check, view)
-    results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
-    return [_of_a_sample(result, profile) for result in results]
+    return results, apart
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
@@ -158,13 +175,19 @@ class _Pools:
         return [past.profile for past in newer or [past for past in self.history if past.window.start >= moment]]
 
 
-def _of_a_sample(result: Result, profile: Profile) -> Result:
-    """A verdict on a sample says so, except the number of rows, which is known."""
+def _finished(result: Result, sample: tuple[int, float] | None, mask: Sequence[str]) -> Result:
+    """A verdict on a sample says so, except the number of rows, which is known; values of masked columns are not shown."""
+    if sample is not None and result.kind != ROW_COUNT and result.status is not Status.ERRORED:
+        of = f"on a sample of {amount(sample[0], 'rows')} of {amount(sample[1], 'rows')} rows"
+        details = {**(result.details or {}), "sample": list(sample)}
+        result = replace(result, message=f"{result.message}; {of}", details=details)
+    return _unseen(result, mask)
+
+
+def _said_of_a_sample(profile: Profile) -> tuple[int, float] | None:
+    """The rows that were measured and the rows in all, where a part of the window was."""
     whole = profile.answers().get(IN_ALL)
-    if not isinstance(whole, Number) or result.kind == ROW_COUNT or result.status is Status.ERRORED:
-        return result
-    said = f"{result.message}; on a sample of {amount(profile.rows, 'rows')} of {amount(whole.value or 0, 'rows')} rows"
-    return replace(result, message=said, details={**(result.details or {}), "sample": [profile.rows, whole.value]})
+    return (profile.rows, whole.value or 0) if isinstance(whole, Number) else None
 
 
 def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:

@@ -188,7 +188,7 @@ def test_the_docs_name_every_kind_and_every_setting(kind: type[Channel]) -> None
 
 
 def test_the_channel_that_the_docs_show_works_as_it_stands() -> None:
-    (source,) = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+    (source,) = re.findall(r"```python\n(\"\"\".*?)```", DOCS, re.DOTALL)
     module = ModuleType("alerts.ntfy")
     exec(compile(source, "ntfy.py", "exec", dont_inherit=True), module.__dict__)
     with WebhookSink() as sink:

@@ -10,7 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from alerts.base import Channel
+from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import Rules
+from alerts.silencing import Maintenance
 from monitor import kinds
 from monitor.config import load
 from monitor.dataset import Dataset
@@ -24,6 +27,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[sources.NAME]": Source,
     "[channels.NAME]": Channel,
     "[[routes]]": Route,
+    "[telling]": Pace,
+    "[[maintenance]]": Maintenance,
+    "[incidents]": Rules,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
     "[reports]": ReportSettings,
@@ -40,7 +46,7 @@ def table(section: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_page_names_every_key_of_a_section(section: str) -> None:
-    assert table(section).keys() == SECTIONS[section].model_fields.keys() - {"name"}
+    assert table(section).keys() == {f.alias or name for name, f in SECTIONS[section].model_fields.items()} - {"name"}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -63,7 +63,7 @@ def claim(
             ).scalar_one()
             return Claim(made, dataset, window, token, 1)
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
-        return Claim(row.id, dataset, window, token, row.attempts + 1)
+        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"})
 
     return store.attempt(work)
 
@@ -107,9 +107,11 @@ def record(
     subjects: Sequence[str],
     decide: Callable[[Before], Decision] | None,
     retry_at: datetime | None = None,
+    more: bool = False,
 ) -> Decision | None:
     """Everything that a window came to, in one transaction: profile, results, problems, incidents, events, deliveries.
 
+    `more`: there are verdicts to come, the claim is kept and the window is not finished.
     `decide` is pure and may be called again where another writer was faster; None: a window of the past, tells nobody.
     Gives None, and writes nothing, where the claim has passed to somebody else.
     """
@@ -123,8 +125,10 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(decisions.before(connection, subjects, claim))
+            decision = decide(decisions.before(connection, subjects, claim, now))
             decisions.write(connection, decision, now)
+        if more:
+            return decision or Decision(News())
         connection.execute(
             update(windows)
             .where(windows.c.id == claim.id)

@@ -201,6 +201,11 @@ incidents = Table(
     Column("acked_by", String(255)),
     Column("acked_at", UtcTime),
     Column("title", Text, nullable=False, server_default=""),
+    Column("resolved_end", UtcTime),
+    Column("held", String(16)),
+    Column("inhibited_by", Id),
+    Column("flapping_since", UtcTime),
+    Index(None, "subject", "family", "id"),
 )
 Index(
     "uq_incidents_open",
@@ -235,6 +240,7 @@ problems = Table(
     Column("inhibited_by", Id),
     Column("silence", Id),
     Column("flapping_since", UtcTime),
+    Column("last_incident", Id),
 )
 
 events = Table(
@@ -247,6 +253,7 @@ events = Table(
     Column("happened", String(32), nullable=False),
     Column("actor", String(255)),
     Column("text", Text, nullable=False),
+    Column("quiet", String(16)),
 )
 
 deliveries = Table(
@@ -278,6 +285,37 @@ deliveries = Table(
     Index(None, "incident", "channel"),
 )
 
+tellings = Table(
+    "tellings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, ForeignKey("incidents.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("channel", String(255), nullable=False),
+    Column("happened", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    # The key of the digest that told it, the incident of the storm that counts it; NULL: in none, or not yet.
+    Column("digest", String(255)),
+    Column("storm", Id),
+    UniqueConstraint("incident", "revision", "channel", "happened"),
+    Index(None, "channel", "at"),
+)
+"""What became of each change in each channel, and why: what `explain` tells, and what digests and storms are made of."""
+WAITING = text("digest IS NULL AND outcome IN ('held', 'digest')")
+Index("ix_tellings_waiting", tellings.c.channel, sqlite_where=WAITING, postgresql_where=WAITING)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("last_at", UtcTime, nullable=False),
+)
+"""When what comes at times of the day was last done: `digest:CHANNEL:08:00`."""
+
 silences = Table(
     "silences",
     metadata,
@@ -285,11 +323,31 @@ silences = Table(
     Column("subject", String(255)),
     Column("family", String(16)),
     Column("check", String(512)),
+    Column("incident", Id),
     Column("author", String(255), nullable=False),
     Column("reason", Text, nullable=False),
     Column("starts_at", UtcTime, nullable=False),
     Column("ends_at", UtcTime, nullable=False),
 )
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("check", String(512), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("said", String(32), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "check", "column", "segment", "author", "said"),
+    Index(None, "subject", "check"),
+    Index(None, "at"),
+)
+"""What people said of findings (`not_useful`): a judgement may learn from it, the weekly mail counts it."""
 
 sources = Table(
     "sources",
@@ -322,4 +380,14 @@ reports = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("incident", "revision"),
+)
+
+# The numbers of a week's summary, charts included: whoever sends it again, sends the same.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("week", String(10), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
 )
