@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 # Set before Typer is imported: help without Rich starts in half the time.
 os.environ.setdefault("TYPER_USE_RICH", "0")
@@ -152,6 +152,54 @@ def backtest(
     for name in datasets or ():
         _known(name, read.datasets)
     _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+
+
+@app.command()
+def reference(
+    action: Annotated[Literal["list", "show", "compare", "accept", "rollback"], typer.Argument(help="what to do")],
+    dataset: str,
+    versions: Annotated[list[int] | None, typer.Argument(help="of show, compare (two) and rollback; default: the last")] = None,
+    column: Annotated[str | None, typer.Option(help="accept: only this column")] = None,
+    since: Annotated[str | None, typer.Option(help="accept: from when on; default: the first bad window")] = None,
+    note: Annotated[str | None, typer.Option(help="accept: why")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """What counts as normal: versions listed, looked at, compared; a new level accepted; a version rolled back."""
+    from monitor import daemon, printing, reference_command
+    from monitor.reference import ReferenceFault
+
+    with _opened(config) as (read, store):
+        zone = read.datasets[_known(dataset, read.datasets)].timezone
+        try:
+            facts, lines = reference_command.run(
+                read, store, action, dataset, versions or [], daemon.now(), column, _time(since, zone), note
+            )
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(lines))
+
+
+@app.command()
+def mark(
+    dataset: str,
+    window: Annotated[str, typer.Argument(help="a time in the window, or its day")],
+    said: Annotated[Literal["expected", "bad"], typer.Argument(help="expected: unusual and fine; bad: no example of normal")],
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Say what a past window was, so that the checks learn the right thing from it."""
+    from monitor import daemon, reference_command
+    from monitor.reference import ReferenceFault
+    from monitor.reference import mark as marked
+
+    with _opened(config) as (read, store):
+        at = _time(window, read.datasets[_known(dataset, read.datasets)].timezone) or daemon.now()
+        try:
+            found = marked(store, read, dataset, at, said, reference_command.author(), daemon.now(), note)
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(f"{dataset} {found} is marked {said}")
 
 
 @app.command("check-config")
@@ -312,6 +360,20 @@ def summary(
         print(printing.as_json(found.model_dump(mode="json")))
     elif not preview:
         print(printing.summary(found, read), end="")
+
+
+@app.command()
+def init(
+    url: Annotated[str, typer.Argument(help="postgres://user:password@host/database, duckdb:///file, ..., or a folder of files")],
+    output: Annotated[Path, typer.Option(help="where the config is written")] = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing; overwrite a file that is there")] = False,
+) -> None:
+    """Look at a source and write a commented config: what to watch there, and why."""
+    from monitor import init_command
+
+    _log(quiet=True)
+    asks = (lambda question: typer.confirm(question, default=True)) if sys.stdin.isatty() else None
+    _end(init_command.run(url, output, yes, asks))
 
 
 @app.command()
