@@ -395,7 +395,10 @@ def test_a_wrong_check_is_told_in_words(tmp_path: Path, check: str, said: str) -
         ("[sources.a]\nurl = 'duckdb:///x'\nconcurrency = 0", 'source "a": concurrency: must be at least 1'),
         ("[sources]\na = 5", 'source "a": must be a section with keys'),
         ("[channels.a]\nkind = 'slak'", 'channel "a": unknown kind of channel "slak"; did you mean "slack"?'),
-        ("[channels.a]", 'channel "a": kind is missing; kinds of channel: console, mail, slack, webhook'),
+        (
+            "[channels.a]",
+            'channel "a": kind is missing; kinds of channel: apprise_urls, console, mail, pagerduty, slack, teams, webhook',
+        ),
         ("[channels.a]\nkind = 'slack'\nchannel = '#a'", 'channel "a": token is missing (the bot token, xoxb-...)'),
         ("[channels.a]\nkind = 'console'\nfallback = 'b'", 'channel "a": unknown channel for fallback "b"; known: a'),
         ("[channels.a]\nkind = 'console'\nfallback = 'a'", 'channel "a": fallback: it cannot stand in for itself'),
