@@ -169,7 +169,8 @@ def _code(message: Message) -> str:
 
 def _footer(message: Message) -> Block:
     repeat = "(may repeat): an earlier try could not be confirmed" if message.may_repeat else ""
-    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 250), when(message.at), repeat]
+    mute = f"mute: `{safe(message.mute, 80)}`" if message.mute else ""
+    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 350), mute, when(message.at), repeat]
     return {"type": "context", "elements": [_mrkdwn(" · ".join(p for p in parts if p))]}
 
 

@@ -1,4 +1,4 @@
-"""The commands that do something about an incident: `ack`, `silence`, `not-useful`. No logic: that is in `actions`."""
+"""The commands that do something about an incident: `ack`, `silence`, `accept`, `not-useful`. No logic: that is in `actions`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def silence(
         )
 
     _do(config, json, work)
+
+
+def accept(
+    incident: Number,
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    author: Author = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """From its first bad window on, what the incident shows counts as normal; it can be rolled back."""
+    from monitor import actions
+
+    number, who = _number(incident), _author(author)
+    _do(config, json, lambda read, store, now: actions.accept(store, read, number, who, now, note))
 
 
 def not_useful(

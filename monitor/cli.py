@@ -252,6 +252,7 @@ def incidents(
 
 app.command()(acting.ack)
 app.command()(acting.silence)
+app.command()(acting.accept)
 app.command("not-useful")(acting.not_useful)
 
 

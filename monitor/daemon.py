@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery, reload, rounds, summary, systemd
+from monitor import buttons, delivery, reload, rounds, summary, systemd
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -85,6 +85,7 @@ class Daemon:
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
+        self.listeners = buttons.listeners(config, store, now)
         self.heartbeat = Heartbeat(config, store)
         self.last_resort = LastResort(config)
         self.stopping = threading.Event()
@@ -147,6 +148,8 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        for listener in self.listeners:
+            listener.start()
         self.heartbeat.start()
         ticker.start()
         systemd.notify("READY=1")
@@ -162,6 +165,8 @@ class Daemon:
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        for listener in self.listeners:
+            listener.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -191,6 +196,8 @@ class Daemon:
             log.info("%s", line)
         self.runner.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
+        for listener in self.listeners:
+            listener.config = self.config
         self.heartbeat.config = self.last_resort.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:

@@ -20,6 +20,8 @@ from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
 from monitor.left_out import LEFT_OUT
+from monitor.pasting import bad_rows
+from monitor.sources.base import scheme_of
 from monitor.store.decisions import Before, Decision
 from monitor.store.telling import Stand
 from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
@@ -57,6 +59,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
         for change in found.changes:
             incident = change.incident
             said = _subject(dataset, window, measured, incident.subject != own, before.reports.get(incident.id))
+            said = _evident(config, dataset, window, change, said, before)
             route = first(config.routes, about(dataset, incident))
             rows, tellings = telling(config, route, change, stand, said, now)
             stand = stand.after(tellings, now)
@@ -189,6 +192,24 @@ def subject(dataset: Dataset, whole_source: bool) -> Subject:
     if whole_source:
         return Subject(f"source {dataset.source}", timezone=dataset.timezone)
     return Subject(dataset.name, dataset.owner, dataset.tags, dataset.runbook, dataset.downstream, dataset.timezone)
+
+
+def _evident(config: Config, dataset: Dataset, window: Window, change: Change, said: Subject, before: Before) -> Subject:
+    """What there is to see of the gravest finding: how unusual it is, how often it was bad, where, and the rows themselves."""
+    lead = change.members[0] if change.members else None
+    if lead is None or lead.subject != dataset.name:
+        return said
+    recent = lead.outcomes[-3:]
+    often = f"{recent.count('F')} of the last {len(recent)} windows bad" if len(recent) > 1 else ""
+    parts = sorted({p.segment for p in change.members if p.segment and p.check == lead.check and p.column == lead.column})
+    source = config.sources.get(dataset.source)
+    scheme = scheme_of(source.url.get_secret_value()) if source else ""
+    return replace(
+        said,
+        lead=" · ".join(word for word in (before.unusual(lead), often) if word),
+        where=", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else ""),
+        code=bad_rows(dataset, scheme, window, lead),
+    )
 
 
 def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:

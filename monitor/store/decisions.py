@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -20,6 +21,7 @@ from checks.window import Window
 from monitor import fit
 from monitor.store import telling
 from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, reports, results, windows
+from monitor.store.unusual import unusual
 
 LIVE = "live"
 NUMBERS = 7_204_534
@@ -53,7 +55,7 @@ class Before:
 
     `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
     the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is;
-    `again`: the window was decided on before.
+    `again`: the window was decided on before; `unusual` says how unusual a problem's value is.
     """
 
     standing: Standing
@@ -62,6 +64,7 @@ class Before:
     reports: Mapping[int, str] = field(default_factory=dict)
     stand: telling.Stand = field(default_factory=telling.Stand)
     again: bool = False
+    unusual: Callable[[Problem], str] = lambda _: ""
 
 
 def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
@@ -94,7 +97,8 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: d
     made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
     paths = {row.incident: row.path for row in made}
     stand = telling.stand(connection, ids, now)
-    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again)
+    seen = partial(unusual, connection, start=claim.window.start)
+    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again, seen)
 
 
 def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[datetime]]:
