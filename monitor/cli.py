@@ -57,7 +57,7 @@ def run(config: ConfigPath = DEFAULT) -> None:
     from monitor import daemon, printing
 
     _log()
-    with _opened(config) as (read, store):
+    with _opened(config, patient=True) as (read, store):
         for line in printing.started(read, store):
             print(line, file=sys.stderr)
         daemon.run(read, store)
@@ -410,7 +410,7 @@ def _config(path: Path) -> Config:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
+def _opened(path: Path, patient: bool = False) -> Iterator[tuple[Config, Store]]:
     """The config and the store, brought to this version; whatever is wrong with either is one sentence and an exit code."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -419,7 +419,7 @@ def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
     read = _config(path)
     try:
         store = Store(read.store.url.get_secret_value())
-        store.migrate()
+        store.migrate_patiently() if patient else store.migrate()
     except StoreError as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(ERRORED) from None

@@ -172,7 +172,7 @@ def test_a_message_that_is_too_old_is_not_sent(desk: Desk, slack: FakeSlack) -> 
 # Slack asks for a pause.
 
 
-def test_a_429_holds_the_channel_and_counts_no_attempt(desk: Desk, slack: FakeSlack) -> None:
+def test_s1_a_429_holds_the_channel_and_counts_no_attempt(desk: Desk, slack: FakeSlack) -> None:
     desk.put("a")
     desk.put("b")
     slack.misbehave([Fault("rate_limit", retry_after="20")])
@@ -202,6 +202,20 @@ def test_a_429_on_the_look_up_does_not_make_us_forget_that_it_may_have_arrived(d
     assert desk.states() == {"a": "sent"}
 
 
+def test_s11_where_the_edit_came_through_only_the_reply_is_tried_again(desk: Desk, slack: FakeSlack) -> None:
+    desk.put("1 open", "root", 1)
+    desk.send()
+    desk.put("1 rev 2", "edit", 1, revision=2)
+    desk.put("1 line 2", "line", 1, revision=2)
+    slack.misbehave([Fault("drop", method="chat.postMessage")])
+
+    desk.send()
+    desk.later(MINUTE)
+
+    assert slack.roots()[0]["edits"] == 1
+    assert slack.keys() == ["1 open", "1 line 2"]
+
+
 def test_a_channel_that_pauses_delays_no_other(store: Store, clock: Clock, slack: FakeSlack) -> None:
     desk = Desk(store, clock, {"team": to_slack(slack), "oncall": to_slack(slack, "#oncall")})
     desk.put("a", channel="team")
@@ -229,7 +243,7 @@ UNCLEAR = [
 
 @pytest.mark.parametrize("accepted", [True, False])
 @pytest.mark.parametrize("fault", UNCLEAR)
-def test_whatever_happened_to_the_answer_the_message_is_there_once(
+def test_s4_s5_whatever_happened_to_the_answer_the_message_is_there_once(
     desk: Desk, slack: FakeSlack, fault: dict[str, Any], accepted: bool
 ) -> None:
     desk.incident()
@@ -325,7 +339,7 @@ def test_the_longer_it_stays_unclear_the_longer_we_wait(desk: Desk, slack: FakeS
     assert slack.keys() == ["a"]
 
 
-def test_where_nobody_may_look_it_is_sent_again_and_says_so(store: Store, clock: Clock) -> None:
+def test_s12_where_nobody_may_look_it_is_sent_again_and_says_so(store: Store, clock: Clock) -> None:
     with FakeSlack(scopes=["chat:write"], clock=lambda: clock.now().timestamp()) as blind:
         desk = Desk(store, clock, {"team": to_slack(blind)})
         desk.put("a")
@@ -338,7 +352,7 @@ def test_where_nobody_may_look_it_is_sent_again_and_says_so(store: Store, clock:
         assert ["may repeat" in str(m) for m in blind.messages] == [False, True]
 
 
-def test_an_answer_that_drips_ends_at_the_total_deadline(store: Store, clock: Clock, slack: FakeSlack) -> None:
+def test_s6_an_answer_that_drips_ends_at_the_total_deadline(store: Store, clock: Clock, slack: FakeSlack) -> None:
     """The channel's own patience is longer than what one send may take in all."""
     desk = Desk(store, clock, {"team": to_slack(slack, timeout=30)})
     desk.put("a")
@@ -395,7 +409,7 @@ def test_a_refused_connection_holds_up_only_its_own_incident(desk: Desk, slack: 
 # The channel, the account or the content is refused.
 
 
-def test_a_refused_token_keeps_everything_and_drains_when_it_is_mended(desk: Desk, slack: FakeSlack) -> None:
+def test_s7_a_refused_token_keeps_everything_and_drains_when_it_is_mended(desk: Desk, slack: FakeSlack) -> None:
     desk.incident(1)
     desk.incident(2)
     slack.misbehave([{"do": "error", "error": "invalid_auth"}] * 2)
@@ -419,7 +433,7 @@ def test_a_refused_token_keeps_everything_and_drains_when_it_is_mended(desk: Des
     assert looking.channel_states(desk.store) == {}
 
 
-def test_a_channel_that_is_gone_hands_everything_to_its_fallback_at_once(store: Store, clock: Clock, slack: FakeSlack) -> None:
+def test_s8_a_channel_that_is_gone_hands_everything_to_its_fallback_at_once(store: Store, clock: Clock, slack: FakeSlack) -> None:
     team = to_slack(slack, "#no-such-channel", fallback="oncall")
     desk = Desk(store, clock, {"team": team, "oncall": to_slack(slack, "#oncall")})
     desk.incident(1)
@@ -467,7 +481,7 @@ def test_a_channel_that_is_mended_is_found_out_by_its_probe(store: Store, clock:
     assert looking.channel_states(store)["oncall"]["unsent"] == 3, "a, b, and that team is out of order"
 
 
-def test_a_deleted_root_is_made_anew_and_the_thread_goes_on_there(desk: Desk, slack: FakeSlack) -> None:
+def test_s10_a_deleted_root_is_made_anew_and_the_thread_goes_on_there(desk: Desk, slack: FakeSlack) -> None:
     desk.put("1 open", "root", 1)
     desk.send()
     slack.delete(slack.messages[0]["ts"])
@@ -620,7 +634,7 @@ def to_mail(sink: SmtpSink, **more: Any) -> Mail:
     return Mail(server=sink.server, sender="vigil@example.com", to=["team@example.com"], ca_file=sink.ca_file, timeout=1, **more)
 
 
-def test_greylisting_is_waited_out_and_the_mail_comes_once(store: Store, clock: Clock) -> None:
+def test_e2_greylisting_is_waited_out_and_the_mail_comes_once(store: Store, clock: Clock) -> None:
     with SmtpSink() as sink:
         desk = Desk(store, clock, {"team": to_mail(sink)})
         desk.config = Config(Path("config.toml"), daemon=DaemonSettings(), channels=desk.config.channels)
@@ -636,7 +650,7 @@ def test_greylisting_is_waited_out_and_the_mail_comes_once(store: Store, clock: 
         assert len(sink.mails) == 1
 
 
-def test_a_mail_whose_reply_was_lost_comes_again_under_the_same_id(store: Store, clock: Clock) -> None:
+def test_e4_a_mail_whose_reply_was_lost_comes_again_under_the_same_id(store: Store, clock: Clock) -> None:
     with SmtpSink() as sink:
         desk = Desk(store, clock, {"team": to_mail(sink)})
         desk.config = Config(Path("config.toml"), daemon=DaemonSettings(), channels=desk.config.channels)

@@ -215,7 +215,7 @@ def test_a_login_goes_over_tls(tls: Any) -> None:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_a_certificate_that_is_not_trusted_stops_everything(tls: Any) -> None:
+def test_e5_a_certificate_that_is_not_trusted_stops_everything(tls: Any) -> None:
     with SmtpSink(tls) as sink, pytest.raises(CredentialBroken, match="not trusted"):
         inbox(sink, ca_file=None).send(OUTGOING)
     assert sink.mails == []
@@ -232,7 +232,7 @@ def test_a_certificate_for_another_name_is_not_trusted(sink: SmtpSink, monkeypat
         inbox(sink, server=f"smtp://mail.example.com:{sink.port}").send(OUTGOING)
 
 
-def test_a_server_without_starttls_gets_nothing_unless_clear_text_was_asked_for() -> None:
+def test_e5_a_server_without_starttls_gets_nothing_unless_clear_text_was_asked_for() -> None:
     with SmtpSink("none") as sink:
         with pytest.raises(CredentialBroken, match="clear text"):
             inbox(sink).send(OUTGOING)
