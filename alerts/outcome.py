@@ -30,11 +30,6 @@ class Outcome(StrEnum):
     COMBINED = "combined"
 
 
-QUIET = {
-    Quiet.INHIBITED: "another incident explains it; it is told once that one is over and it still goes on",
-    Quiet.LATE: "it came of a window that was measured late; it is told once a later window is bad, too",
-    Quiet.AWAY: "its window ended longer ago than anybody is paged for; it is told once a newer one is bad, too",
-}
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
 QUIET = {
     Quiet.INHIBITED: "another incident causes it: told if it still stands when that one is over",
@@ -111,8 +106,6 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
-    if change.quiet is not None:
-        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if not heard.rooted and change.happened in UNTOLD:
         return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
     if change.incident.flapping_since is not None and change.flapping is None:

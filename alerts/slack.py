@@ -81,6 +81,7 @@ class Slack(Channel):
 
     threads = True
     looks_up = True
+    pace = 1.0
 
     token: SecretStr = Field(description="the bot token, xoxb-...", examples=["xoxb-0-example"])
     app_token: SecretStr | None = Field(
@@ -118,6 +119,18 @@ class Slack(Channel):
                 raise _meaning(str(refusal), self.where) from None
             said = self._plainly(client, method, {**body, "text": fallback(outgoing, mention, PLAIN)})
         return self._reference(said)
+
+    @property
+    def account(self) -> str:
+        return f"slack {self.api} {self.token.get_secret_value()}"
+
+    def probe(self) -> bool:
+        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        try:
+            _call(client, "auth.test", {})
+        except SlackRefusal as refusal:
+            raise _meaning(str(refusal), self.where) from None
+        return True
 
     def _plainly(self, client: WebClient, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Once more without layout, under the same key: what Slack cannot lay out it may still say."""

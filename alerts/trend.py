@@ -35,7 +35,8 @@ class Slope:
 def theil_sen(points: Sequence[tuple[float, float]], certainty: float = 0.99) -> Slope | None:
     """The median of the slopes between all pairs (Theil 1950), with Sen's interval (1968) corrected for ties.
 
-    `points` are (x, y), any order, x in any unit; None for fewer than ten; `certainty` is that of the interval, 0..1. Work grows with the square of their number.
+    `points` are (x, y), any order, x in any unit; None for fewer than ten. `certainty` is that of the interval, 0..1. Work grows
+    with the square of the points' number.
     """
     if len(points) < FEWEST:
         return None

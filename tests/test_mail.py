@@ -181,7 +181,7 @@ def test_each_refusal_means_what_the_sender_can_do_about_it(
         setattr(sink, name, value if not isinstance(value, list) else list(value))
     with pytest.raises(kind) as raised:
         inbox(sink, timeout=2 if orders == {"after_data": ["hang"]} else 10).send(OUTGOING)
-    assert type(raised.value) is kind
+    assert isinstance(raised.value, kind)
     assert len(sink.mails) == (1 if kind is Unknown else 0)
 
 
@@ -275,7 +275,7 @@ def test_a_server_that_never_comes_to_the_content_has_nothing(sink: SmtpSink, gr
         finally:
             ended.set()
             thread.join()
-    assert type(raised.value) is (ChannelBroken if greeting.startswith(b"554") else NotSent)
+    assert isinstance(raised.value, ChannelBroken if greeting.startswith(b"554") else NotSent)
 
 
 def test_it_cannot_be_asked_what_arrived(sink: SmtpSink) -> None:

@@ -263,6 +263,8 @@ deliveries = Table(
     Column("key", String(255), nullable=False, unique=True),
     Column("incident", Id, ForeignKey("incidents.id")),
     Column("channel", String(255), nullable=False),
+    # Of a mail: each recipient has a row of its own. Empty where the channel goes to one place.
+    Column("recipient", String(320), nullable=False, server_default=""),
     Column("form", String(16), nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("broadcast", Boolean, nullable=False, server_default=text("false")),
@@ -361,12 +363,25 @@ channels = Table(
     "channels",
     metadata,
     Column("name", String(255), primary_key=True),
+    # Since when it cannot be reached at all, whether or not it is out of order for that yet.
+    Column("failing_since", UtcTime),
     Column("blocked_since", UtcTime),
     Column("blocked_kind", String(32)),
     Column("reason", Text),
     Column("paused_until", UtcTime),
     Column("probe_at", UtcTime),
 )
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("channel", String(255), primary_key=True),
+    Column("recipient", String(320), primary_key=True),
+    Column("failed_since", UtcTime, nullable=False),
+    Column("suspended_at", UtcTime),
+    Column("reason", Text, nullable=False),
+)
+"""Recipients that a mail server refuses, since when, and whether they are left out for that by now."""
 
 # No foreign key: a report goes with its file, maybe later than its incident.
 reports = Table(

@@ -79,7 +79,7 @@ def shop(name: str, window: Window, left: int, chance: random.Random) -> Measure
         high = left < 8 and left % 2 == 1
         return measured(amount, verdict("country", 0.231 + 0.004 * left if high else 0.12, 0.22, "drift", Family.DRIFT))
     if name == "payments":
-        return measured(verdict("card", 0.031 if left in {9, 5, 4} else chance.uniform(0.004, 0.008), 0.02), amount)
+        return measured(verdict("card", 0.031 if left in {5, 4} else chance.uniform(0.004, 0.008), 0.02), amount)
     if name == "invoices" and left < 11:
         said = "connection refused: password of user reader is wrong"
         return Measured("errored", [Result("measure", "measure", Family.SOURCE, Status.ERRORED, said)], None, 0.3, None, said)
