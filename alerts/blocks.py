@@ -121,7 +121,7 @@ def _findings(message: Message) -> str:
     if message.lead:
         # How unusual it is belongs to the gravest, which stands first.
         lines[0] = f"{lines[0]}\n_{safe(message.lead, LEAD)}_"
-    if len(lines) > 1:
+    if len(lines) > 1 and message.lead:
         lines.insert(1, "*Also bad*")
     return "\n".join([*lines, *([f"_and {more} more_"] if more else [])])
 

@@ -60,7 +60,7 @@ def _from(dataset: Dataset, scheme: str) -> str:
 
 def _within(dataset: Dataset, scheme: str, window: Window) -> str:
     column = _name(dataset.time_column or "", scheme)
-    return f"{column} >= {_moment(window.start, dataset)} AND {column} < {_moment(window.end, dataset)}"
+    return f"{column} >= {_moment(window.start, dataset)}\n  AND {column} < {_moment(window.end, dataset)}"
 
 
 def _moment(at: datetime, dataset: Dataset) -> str:

@@ -26,14 +26,14 @@ def problem(kind: str, column: str | None = "amount", **more: Any) -> Problem:
 
 
 def dataset(**more: Any) -> Dataset:
-    given = {"name": "orders", "source": "shop", "table": 'main.or"ders', "time_column": "at", "timezone": "Europe/Berlin"}
+    given = {"name": "orders", "source": "shop", "table": 'main.or"ders', "time_column": "happened", "timezone": "Europe/Berlin"}
     return Dataset.model_validate({**given, **more})
 
 
 @pytest.fixture
 def orders() -> Any:
     con = duckdb.connect()
-    con.execute('create table "or""ders" (at timestamp, amount double, id int)')
+    con.execute('create table "or""ders" (happened timestamp, amount double, id int)')
     # 01:00 UTC is 02:00 in Berlin.
     con.execute("""insert into "or""ders" values
         ('2026-11-23 01:59:59', null, 0), ('2026-11-23 02:00:00', null, 1), ('2026-11-23 02:30:00', -5, 2),
