@@ -17,7 +17,10 @@ State = Literal["done", "no_data", "errored"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that is needed to measure and judge one window. `history` and `reference` are stored profiles with their times."""
+    """All that is needed to measure and judge one window.
+
+    `history`, `reference` and `labelled` (windows once they had their labels) are stored profiles with their times.
+    """
 
     dataset: Dataset
     source: Source
@@ -25,6 +28,7 @@ class Job:
     now: datetime
     history: Sequence[tuple[datetime, datetime, bytes]] = ()
     reference: Sequence[tuple[datetime, datetime, bytes]] | None = None
+    labelled: Sequence[tuple[datetime, datetime, bytes]] = ()
 
 
 @dataclass(frozen=True)

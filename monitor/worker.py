@@ -62,6 +62,8 @@ def measure_window(job: Job) -> Measured:
             references = [past.window for past in _reference(job, history)]
             profile = measure(read, asked, _grids(history), references[-7:])
     except NoData as nothing:
+        if dataset.lane != "live":
+            return Measured("no_data", _unlabelled(dataset, str(nothing)), 0, time.monotonic() - began)
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
         return _errored(REACHABLE, str(fault), began)
@@ -70,7 +72,7 @@ def measure_window(job: Job) -> Measured:
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
     results = judge(job, checks, profile, history, began)
-    if not profile.rows and all(r.kind != ROW_COUNT for r in results):
+    if not profile.rows and dataset.lane == "live" and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(dataset, job, "the window has no rows"))
     results = [_unseen(result, dataset.mask) for result in results]
@@ -209,11 +211,6 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 def _view(
     job: Job, check: Check, profile: Profile, history: Sequence[_Stored], reference: Profile | None, segment: str | None
 ) -> View:
-    past = [
-        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
-        for p in history
-        if (rows := _rows(p.profile, check.where, segment)) is not None
-    ]
     return View(
         window=job.window,
         now=job.now,
@@ -222,12 +219,21 @@ def _view(
         answers=profile.answers(check.where, segment),
         segment=segment,
         before=history[-1].profile.schema if history else None,
-        history=past,
+        history=_past(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
+        labelled=_past(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         masked=frozenset(job.dataset.mask),
     )
+
+
+def _past(check: Check, history: Sequence[_Stored], segment: str | None) -> list[Past]:
+    return [
+        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+        for p in history
+        if (rows := _rows(p.profile, check.where, segment)) is not None
+    ]
 
 
 def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
@@ -239,6 +245,11 @@ def _rows(profile: Profile, where: str | None, segment: str | None) -> int | Non
 def _result(check: Check, status: Status, message: str) -> Result:
     column = check.watched[0] if len(check.watched) == 1 else None
     return Result(check.name, check.kind, check.family, status, message, column)
+
+
+def _unlabelled(dataset: Dataset, reason: str) -> list[Result]:
+    """That there were no rows was told when the window closed."""
+    return [_result(check, Status.SKIPPED, f"{check.name}: no rows to judge: {reason}") for check in dataset.checks]
 
 
 def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:

@@ -19,6 +19,8 @@ from monitor import fit
 from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, reports, results, windows
 
 LIVE = "live"
+LABELS = "labels"
+"""The lane of the windows that are evaluated once their labels had time to arrive."""
 NUMBERS = 7_204_534
 """The lock under which incidents get their numbers."""
 
@@ -32,6 +34,7 @@ class Claim:
     window: Window
     token: str
     attempts: int
+    lane: str = LIVE
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,11 @@ def before(connection: Connection, subjects: Sequence[str], claim: Claim) -> Bef
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
     query = select(func.max(windows.c.end)).where(
-        UNFINISHED, windows.c.dataset == claim.dataset, windows.c.state == "errored", windows.c.id != claim.id
+        UNFINISHED,
+        windows.c.dataset == claim.dataset,
+        windows.c.lane == claim.lane,
+        windows.c.state == "errored",
+        windows.c.id != claim.id,
     )
     return connection.execute(query).scalar()
 
@@ -100,7 +107,8 @@ def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
 def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:
     query = (
         select(results.c.check, results.c.column, results.c.segment)
-        .where(results.c.dataset == claim.dataset, results.c.window_start > claim.window.start)
+        .where(results.c.dataset == claim.dataset, results.c.lane == claim.lane)
+        .where(results.c.window_start > claim.window.start)
         .where(results.c.status.in_((str(Status.PASSED), str(Status.FAILED))))
         .distinct()
     )
