@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,6 +62,8 @@ class View:
     before: Schema | None = None
     history: Sequence[Past] = ()
     reference: Answers | None = None
+    labelled: Sequence[Past] = ()
+    """Earlier windows as they were measured once their labels were there, for a check that `learns_from_labels`."""
     time_column: str | None = None
     masked: frozenset[str] = frozenset()
     """Columns whose values must not be shown."""
@@ -134,6 +136,20 @@ class Check(BaseModel):
     def trial(self) -> Iterable[str]:
         """For a kind that is `apart`: what is wrong with its settings that only its libraries know, in sentences."""
         return ()
+
+    @property
+    def label_wait(self) -> timedelta:
+        """How long after a window's end its labels have arrived."""
+        return timedelta(0)
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """It looks at what earlier windows were with their labels."""
+        return False
+
+    def for_labels(self) -> Check | None:
+        """The check of what can only be known when labels have arrived; None: it waits for none."""
+        return None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

@@ -279,14 +279,14 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
         while True:
             waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
-                left = [w for w in windows if (dataset.name, w.start) not in tried]
+                left = [w for w in windows if (dataset.key, w.start) not in tried]
                 if left and runner.room(dataset) and dataset.source not in waits:
                     try:
                         runner.start(dataset, left[0], at)
                     except NotYet as rate:
                         waits[dataset.source] = rate.wait
                     else:
-                        tried.add((dataset.name, left[0].start))
+                        tried.add((dataset.key, left[0].start))
             if not runner.running:
                 if not waits:
                     break
@@ -333,11 +333,13 @@ def backfill(
 ) -> int:
     """Measure a dataset's windows from `start` to `end` into its history, oldest first; tells nobody. How many there are."""
     dataset = config.datasets[name]
-    windows = list(dataset.calendar.closed(start, min(end, now() - dataset.delay)))
+    # What waits for labels comes after: it is judged by nobody here, and the live windows tell more of it.
+    lanes = [dataset, *([dataset.labelled] if dataset.labelled else [])]
+    windows = [(lane, window) for lane in lanes for window in lane.calendar.closed(start, min(end, now() - lane.delay))]
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
-        for window in windows:
-            if not _started(runner, dataset, window, again):
+        for lane, window in windows:
+            if not _started(runner, lane, window, again):
                 seen(None, len(windows))
                 continue
             while runner.running:

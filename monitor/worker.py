@@ -68,6 +68,8 @@ def measure_window(job: Job) -> Measured:
             job, golden = _with_golden(job, read, asked, history)
             profile = measure(read, asked, grids(job, history), references[-7:])
     except NoData as nothing:
+        if dataset.lane != "live":
+            return Measured("no_data", _unlabelled(dataset, str(nothing)), 0, time.monotonic() - began)
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
         return _errored(REACHABLE, str(fault), began)
@@ -88,7 +90,7 @@ def concluded(
     results, apart = judge(job, checks, profile, history)
     waiting, refused = packed(apart)
     results += refused
-    if not profile.rows and all(r.kind != ROW_COUNT for r in results):
+    if not profile.rows and job.dataset.lane == "live" and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(job.dataset, job, "the window has no rows"))
     state: State = "done" if profile.rows else "no_data"
@@ -306,11 +308,6 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 def _view(
     job: Job, check: Check, profile: Profile, history: Sequence[Stored], reference: Profile | None, segment: str | None
 ) -> View:
-    past = [
-        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
-        for p in history
-        if (rows := _rows(p.profile, check.where, segment)) is not None
-    ]
     return View(
         window=job.window,
         now=job.now,
@@ -318,14 +315,23 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
-        history=past,
+        history=_past(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
+        labelled=_past(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
+
+
+def _past(check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
+    return [
+        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+        for p in history
+        if (rows := _rows(p.profile, check.where, segment)) is not None
+    ]
 
 
 def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
@@ -337,6 +343,11 @@ def _rows(profile: Profile, where: str | None, segment: str | None) -> int | Non
 def _result(check: Check, status: Status, message: str) -> Result:
     column = check.watched[0] if len(check.watched) == 1 else None
     return Result(check.name, check.kind, check.family, status, message, column)
+
+
+def _unlabelled(dataset: Dataset, reason: str) -> list[Result]:
+    """That there were no rows was told when the window closed."""
+    return [_result(check, Status.SKIPPED, f"{check.name}: no rows to judge: {reason}") for check in dataset.checks]
 
 
 def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:

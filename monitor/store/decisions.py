@@ -24,6 +24,8 @@ from monitor.store.tables import UNFINISHED, deliveries, events, incidents, prob
 from monitor.store.unusual import unusual
 
 LIVE = "live"
+LABELS = "labels"
+"""The lane of the windows that are evaluated once their labels had time to arrive."""
 NUMBERS = 7_204_534
 """The lock under which incidents get their numbers."""
 
@@ -38,6 +40,7 @@ class Claim:
     token: str
     attempts: int
     again: bool = False
+    lane: str = LIVE
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,11 @@ def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[da
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
     query = select(func.max(windows.c.end)).where(
-        UNFINISHED, windows.c.dataset == claim.dataset, windows.c.state == "errored", windows.c.id != claim.id
+        UNFINISHED,
+        windows.c.dataset == claim.dataset,
+        windows.c.lane == claim.lane,
+        windows.c.state == "errored",
+        windows.c.id != claim.id,
     )
     return connection.execute(query).scalar()
 
@@ -124,7 +131,8 @@ def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
 def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:
     query = (
         select(results.c.check, results.c.column, results.c.segment)
-        .where(results.c.dataset == claim.dataset, results.c.window_start > claim.window.start)
+        .where(results.c.dataset == claim.dataset, results.c.lane == claim.lane)
+        .where(results.c.window_start > claim.window.start)
         .where(results.c.status.in_((str(Status.PASSED), str(Status.FAILED))))
         .distinct()
     )

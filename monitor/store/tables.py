@@ -89,9 +89,9 @@ windows = Table(
 )
 # Partial indexes over the few rows that are still to be done: a tick must not read the ledger of a year. Neither SQLite nor
 # PostgreSQL can tell from a parameter that such an index fits, so what asks by it writes these conditions to the letter.
-UNFINISHED = text("lane = 'live' AND state IN ('running', 'errored')")
+UNFINISHED = text("state IN ('running', 'errored')")
 UNMERGED = text("lane = 'live' AND merged IS false")
-# The lane is always the same there; but SQLite takes a big index over a small one that has a column less.
+# The lane is nearly always the same there; but SQLite takes a big index over a small one that has a column less.
 Index(
     "ix_windows_unfinished",
     windows.c.dataset,
@@ -163,6 +163,7 @@ results = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("dataset", String(255), nullable=False),
+    Column("lane", String(32), nullable=False, server_default="live"),
     Column("check", String(512), nullable=False),
     Column("kind", String(64), nullable=False),
     Column("family", String(16), nullable=False),
