@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from checks.base import Check, Past, Table, View, judged, rows_in_all
+from checks.base import Check, Past, Table, View, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Population, Question, Schema
+from checks.question import IN_ALL, Categories, Population, Question, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
 from monitor.dataset import Dataset, Previous
 from monitor.job import Job, Measured, State
-from monitor.judging import judged_apart
+from monitor.judging import judged_apart, judged_together
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, SourceDown, SourceError
 
@@ -80,10 +80,11 @@ def measure_window(job: Job) -> Measured:
 
 
 def judge(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[_Stored], began: float | None = None
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
 ) -> list[Result]:
     """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
     apart: list[tuple[Check, View]] = []
+    here: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
@@ -101,10 +102,8 @@ def judge(
             continue
         for segment in _segments(check, job.dataset, profile):
             view = _view(job, check, profile, history, reference, segment)
-            if check.apart:
-                apart.append((check, view))
-            else:
-                results += judged(check, view)
+            (apart if check.apart else here).append((check, view))
+    results += judged_together(here)
     results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
     return [_of_a_sample(result, profile) for result in results]
 
@@ -146,25 +145,27 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
             # Also where it asks nothing: the number of rows is part of every answer.
             here = asked.setdefault(Population(check.where, by), {})
             for question in check.questions(schema):
-                here.setdefault(question.key, question)
+                known = here.setdefault(question.key, question)
+                if isinstance(question, Categories) and isinstance(known, Categories) and question.cap > known.cap:
+                    here[question.key] = question
     return {population: list(found.values()) for population, found in asked.items()}
 
 
 @dataclass(frozen=True)
-class _Stored:
+class Stored:
     window: Window
     profile: Profile
 
 
-def _history(job: Job) -> list[_Stored]:
+def _history(job: Job) -> list[Stored]:
     return _readable(job, job.history)
 
 
-def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[_Stored]:
+def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
     """Stored profiles, less those of a form from before this version."""
     zone = job.dataset.timezone
     found = [(start, end, _profile(body)) for start, end, body in stored]
-    return [_Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
+    return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
 @lru_cache(maxsize=128)
@@ -176,7 +177,7 @@ def _profile(body: bytes) -> Profile | None:
         return None
 
 
-def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
+def _reference(job: Job, history: Sequence[Stored]) -> list[Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
     if job.reference is not None or not isinstance(kept, Previous):
@@ -189,7 +190,7 @@ def _reference(job: Job, history: Sequence[_Stored]) -> list[_Stored]:
     return [past for past in near if past.window.local_start.weekday() == weekday]
 
 
-def _grids(history: Sequence[_Stored]) -> Mapping[str, Grid]:
+def _grids(history: Sequence[Stored]) -> Mapping[str, Grid]:
     from monitor.measuring.measure import pinned
 
     return pinned([past.profile for past in history])
@@ -207,7 +208,7 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 
 
 def _view(
-    job: Job, check: Check, profile: Profile, history: Sequence[_Stored], reference: Profile | None, segment: str | None
+    job: Job, check: Check, profile: Profile, history: Sequence[Stored], reference: Profile | None, segment: str | None
 ) -> View:
     past = [
         Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
