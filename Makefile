@@ -13,7 +13,7 @@ READY = $(VENV)/ready-$(subst $(COMMA),-,$(EXTRAS))
 COMMA := ,
 SOURCES = monitor checks alerts tests benchmarks
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench torture clean
 
 demo: $(READY)
 	@$(VENV)/bin/datavigil demo $(ARGS)
@@ -29,6 +29,9 @@ lint: $(READY)-test
 
 bench: $(READY)
 	@$(VENV)/bin/python -m benchmarks $(ARGS)
+
+torture: $(READY)-test
+	@$(VENV)/bin/python -m tests.torture $(ARGS)
 
 clean:
 	@rm -rf .venv .venv-* demo-data dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,19 +11,24 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from alerts.buttons import actions
 from alerts.message import Fact, Message, Outgoing
 from alerts.plain import clean, moment, news, shown, subject, verdict
 from checks.result import Severity
 
-HEADER, NOTE, FINDINGS, FIELD, TODO, CODE, CONTEXT = 150, 600, 2600, 230, 1100, 1300, 600
+HEADER, NOTE, FINDINGS, FIELD, TODO, CODE, CONTEXT = 150, 500, 2300, 230, 1000, 1300, 600
+LEAD, MARK, MOST_MARKS = 200, 150, 3
 FIELDS, MOST_SHOWN, STEPS = 10, 12, 6
 TEXT = 3000
 
 Block = dict[str, Any]
 
 
-def blocks(outgoing: Outgoing, mention: str = "") -> list[Block]:
-    """The layout of a delivery; `mention` (Slack's own form) is used only where a critical incident opens."""
+def blocks(outgoing: Outgoing, mention: str = "", buttons: bool = False) -> list[Block]:
+    """The layout of a delivery; `mention` (Slack's own form) is used only where a critical incident opens.
+
+    `buttons`: somebody listens to them.
+    """
     message = outgoing.message
     if outgoing.form == "line":
         return _line(message)
@@ -32,10 +37,12 @@ def blocks(outgoing: Outgoing, mention: str = "") -> list[Block]:
         # A root is edited and its thread tells what changed; a message that stands alone has to say so itself.
         _section(safe(news(message), NOTE) if outgoing.form == "message" else ""),
         _section(_findings(message)),
+        _section("\n".join(f":raised_hand: {safe(mark, MARK)}" for mark in message.marks[-MOST_MARKS:])),
         _section(_called(outgoing, mention)),
         _facts(message),
         _section(_todo(message)),
         _section(_code(message)),
+        actions(outgoing) if buttons else None,
         _footer(message),
     ]
     return [part for part in parts if part]
@@ -109,8 +116,13 @@ def _findings(message: Message) -> str:
     findings, more = shown(message, MOST_SHOWN)
     if not findings:
         return safe(message.text, FINDINGS) if message.text != message.title else ""
-    share = (FINDINGS - 40) // len(findings) - 12
+    share = (FINDINGS - LEAD - 60) // len(findings) - 12
     lines = [f"{_sign(f.severity, f.resolved)} {safe(f.text, share)}" for f in findings]
+    if message.lead:
+        # How unusual it is belongs to the gravest, which stands first.
+        lines[0] = f"{lines[0]}\n_{safe(message.lead, LEAD)}_"
+    if len(lines) > 1 and message.lead:
+        lines.insert(1, "*Also bad*")
     return "\n".join([*lines, *([f"_and {more} more_"] if more else [])])
 
 
@@ -157,7 +169,8 @@ def _code(message: Message) -> str:
 
 def _footer(message: Message) -> Block:
     repeat = "(may repeat): an earlier try could not be confirmed" if message.may_repeat else ""
-    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 250), when(message.at), repeat]
+    mute = f"mute: `{safe(message.mute, 80)}`" if message.mute else ""
+    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 350), mute, when(message.at), repeat]
     return {"type": "context", "elements": [_mrkdwn(" · ".join(p for p in parts if p))]}
 
 

@@ -19,10 +19,23 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from alerts.base import Channel, ChannelBroken, CredentialBroken, DeliveryError, Impossible, NotSent, Unknown
-from alerts.message import Outgoing
+from alerts import weekly_page, weekly_text
+from alerts.base import (
+    AddressBroken,
+    Channel,
+    ChannelBroken,
+    CredentialBroken,
+    DeliveryError,
+    Impossible,
+    NotSent,
+    Postponed,
+    Unknown,
+    Unreachable,
+)
+from alerts.message import Message, Outgoing
 from alerts.page import as_html
 from alerts.plain import as_text, clean, subject
+from alerts.weekly import Summary
 from alerts.wire import cut_off, remaining
 
 log = logging.getLogger(__name__)
@@ -83,14 +96,22 @@ class Mail(Channel):
         first, *others = self.to
         return f"mail to {first}" + (f" and {len(others)} more" if others else "")
 
+    @property
+    def account(self) -> str:
+        return f"mail {self.server}"
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        return self.to
+
     def send(self, outgoing: Outgoing) -> str:
         """One mail to all; the reference is its Message-ID. It is sent when one recipient was taken; the others are logged."""
         until = time.monotonic() + self.timeout
         try:
-            self._deliver(self.written(outgoing), until)
+            self._deliver(self.written(outgoing), self._recipients(outgoing.message), until)
         except Impossible:
             # Some filters refuse HTML: what they refuse is tried once as text alone.
-            self._deliver(self.written(outgoing, html=False), until)
+            self._deliver(self.written(outgoing, html=False), self._recipients(outgoing.message), until)
         return message_id(outgoing.key, self.sender)
 
     def written(self, outgoing: Outgoing, html: bool = True) -> EmailMessage:
@@ -98,27 +119,37 @@ class Mail(Channel):
         message, domain = outgoing.message, self.sender.rpartition("@")[2]
         mail = EmailMessage(policy=SMTP)
         mail["From"] = f"datavigil <{self.sender}>"
-        mail["To"] = ", ".join(self.to)
+        mail["To"] = ", ".join(self._recipients(message))
         mail["Subject"] = subject(message)
         mail["Date"] = format_datetime(message.at)
         mail["Message-ID"] = message_id(outgoing.key, self.sender)
-        if outgoing.root and re.fullmatch(r"<[^<>\s]+@[^<>\s]+>", outgoing.root):
+        if message.summary:
+            # A thread of its own each year: a root that was never sent, the same for every mail that refers to it.
+            mail["References"] = message_id(f"report:weekly:{message.summary['week'][:4]}", self.sender)
+        elif outgoing.root and re.fullmatch(r"<[^<>\s]+@[^<>\s]+>", outgoing.root):
             mail["In-Reply-To"] = mail["References"] = outgoing.root
         mail["Auto-Submitted"] = "auto-generated"
         mail["List-Id"] = f"datavigil <datavigil.{domain}>"
+        mail["List-Unsubscribe"] = f"<mailto:{self.sender}?subject=unsubscribe>"
         if message.severity and message.state == "open":
             mail["Importance"] = "high" if message.severity == "critical" else "normal"
+        if message.summary:
+            _put_summary(mail, message, html)
+            return mail
         mail.set_content(as_text(message, width=76), cte="quoted-printable")
         if html:
             mail.add_alternative(as_html(message), subtype="html", cte="quoted-printable")
         return mail
 
-    def _deliver(self, mail: EmailMessage, until: float) -> None:
+    def _recipients(self, message: Message) -> tuple[str, ...]:
+        return (message.to,) if message.to else self.to
+
+    def _deliver(self, mail: EmailMessage, to: tuple[str, ...], until: float) -> None:
         session = self._session(remaining(until))
         try:
             with cut_off(lambda: session.sock, remaining(until)):
                 self._log_in(session)
-                refused = session.send_message(mail, self.sender, list(self.to))
+                refused = session.send_message(mail, self.sender, list(to))
                 _farewell(session)
         except (OSError, ValueError) as fault:
             raise _meaning(fault, session.began, self._host) from None
@@ -167,6 +198,18 @@ def message_id(key: str, sender: str) -> str:
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{sender.rpartition('@')[2]}>"
 
 
+def _put_summary(mail: EmailMessage, message: Message, html: bool) -> None:
+    """The weekly summary: text, and as the alternative a page with its pictures beside it."""
+    summary = Summary.model_validate(message.summary)
+    mail.set_content(weekly_text.as_text(summary, message.channel), cte="quoted-printable")
+    if not html:
+        return
+    mail.add_alternative(weekly_page.as_html(summary, message.channel), subtype="html", cte="quoted-printable")
+    page = mail.get_payload()[1]  # type: ignore[index]
+    for chart in weekly_page.charts(summary):
+        page.add_related(chart.png, "image", "png", cid=f"<{chart.cid}>", disposition="inline")  # type: ignore[union-attr]
+
+
 class _Session(smtplib.SMTP):
     """Knows whether the server had the chance to accept a mail."""
 
@@ -207,12 +250,12 @@ def _meaning(fault: Exception, began: bool, host: str) -> DeliveryError:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return CredentialBroken(f"mail server {host} shows a certificate that is not trusted: {fault.verify_message}")
     what = f"mail server {host} {'took the mail but did not confirm it' if began else 'cannot be reached'} ({type(fault).__name__})"
-    return Unknown(what) if began else NotSent(what)
+    return Unknown(what) if began else Unreachable(what)
 
 
 def _all_refused(codes: list[int], host: str) -> DeliveryError:
     said = f"mail server {host} refused every recipient ({', '.join(str(c) for c in sorted(set(codes)))})"
-    return NotSent(said) if any(code < 500 for code in codes) else ChannelBroken(said)
+    return Postponed(said) if any(code < 500 for code in codes) else AddressBroken(said)
 
 
 def _refused(fault: smtplib.SMTPResponseException, began: bool, host: str) -> DeliveryError:

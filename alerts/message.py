@@ -34,6 +34,8 @@ class Message:
     """What is said. `text` is the whole story in one line (push notification, mail subject); the rest is layout's choice.
 
     `todo` are first steps, `code` is ready to paste (SQL that shows the bad rows), `why` says why the reader gets this.
+    `summary` are the weekly summary's numbers, for a channel that can show them all, and `channel` the one whose budget they
+    are read for; `to` is the one address it goes to, where a channel has several ('': all of them).
     """
 
     state: State
@@ -49,10 +51,27 @@ class Message:
     incident: str = ""
     note: str = ""
     may_repeat: bool = False
+    summary: dict[str, Any] | None = None
+    channel: str = ""
+    to: str = ""
+    marks: tuple[str, ...] = ()
+    """What people did about it, a sentence each: `acknowledged by ann`. The first verb of each decides which it replaces."""
+    lead: str = ""
+    """How unusual the gravest finding is: `highest in 90 days · 2 of the last 3 windows bad`."""
+    mute: str = ""
+    """The command that keeps it quiet."""
 
     def marked(self) -> Message:
         """The same message, saying that it may be a repeat."""
         return replace(self, may_repeat=True)
+
+    def with_mark(self, mark: str) -> Message:
+        """The same message with what somebody did; it takes the place of an earlier mark that begins with the same word."""
+        word = mark.partition(" ")[0]
+        return replace(self, marks=(*(m for m in self.marks if m.partition(" ")[0] != word), mark))
+
+    def without_mark(self, word: str) -> Message:
+        return replace(self, marks=tuple(m for m in self.marks if m.partition(" ")[0] != word))
 
     def as_json(self) -> dict[str, Any]:
         body = asdict(self)
@@ -76,6 +95,7 @@ class Message:
             "findings": findings,
             "facts": facts,
             "todo": tuple(body["todo"]),
+            "marks": tuple(body.get("marks", ())),
         }
         return cls(**plain)
 

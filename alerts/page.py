@@ -28,6 +28,11 @@ class Row:
     word: str
     text: str
 
+    @property
+    def tone(self) -> str:
+        """Its colour's name: what the page turns into another one where the reader's screen is dark."""
+        return {RED: "red", AMBER: "amber", GREEN: "green"}.get(self.colour, "grey")
+
 
 def as_html(message: Message) -> str:
     """A whole page of at most 90 kB, everything from data escaped by the template."""

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from alerts.rules import REMEMBERED, RULES, Rules
 from checks.result import Family, Result, Severity, Status
 
-REMEMBERED = 12
-CLOSE_AFTER = 2
 FAR_OUT = 2.0
 LONG_WINDOW = timedelta(days=1)
 
@@ -32,6 +31,18 @@ class Move(StrEnum):
     OPENED = "opened"
     WORSE = "worse"
     RESOLVED = "resolved"
+
+
+class Quiet(StrEnum):
+    """Why a change is not told by itself; what it says belongs in the next digest.
+
+    `inhibited`: another incident causes it. `late`: it came of a window that was measured after a later one, or once more.
+    `away`: its window ended longer ago than anybody is paged for, as after a downtime.
+    """
+
+    INHIBITED = "inhibited"
+    LATE = "late"
+    AWAY = "away"
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,10 @@ class Problem:
     score: float | None = None
     message: str = ""
     incident: int | None = None
+    last_incident: int | None = None
+    """What it belonged to when it was over last: if it begins again soon, that is opened again."""
+    inhibited_by: int | None = None
+    flapping_since: datetime | None = None
 
     @property
     def lasting(self) -> bool:
@@ -65,12 +80,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A result on its way into a problem: of which subject (a dataset, or `source:NAME`), and of which window."""
+    """A result on its way into a problem: of which subject (a dataset, or `source:NAME`), and of which window.
+
+    `held`: why it is not to be told by itself. `again`: the window was judged before; this verdict takes the place of that one.
+    """
 
     subject: str
     result: Result
     start: datetime
     end: datetime
+    held: Quiet | None = None
+    again: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -80,18 +100,19 @@ class Sighting:
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
-def needed(sighting: Sighting) -> tuple[int, int]:
-    """K bad ones of the last N open the problem: 1 of 1, but 2 of 3 for a weak learned finding in a short window."""
+def needed(sighting: Sighting, rules: Rules = RULES) -> tuple[int, int]:
+    """K bad ones of the last N open the problem: 1 of 1, but 2 of 3 (a setting) for a weak learned finding in a short window."""
     r = sighting.result
     learned = r.bounds is not None and r.bounds.learned
     weak = learned and (r.score or 0.0) < FAR_OUT and r.severity is not Severity.CRITICAL
-    return (2, 3) if weak and sighting.end - sighting.start < LONG_WINDOW else (1, 1)
+    return rules.bad_of if weak and sighting.end - sighting.start < LONG_WINDOW else (1, 1)
 
 
-def advance(problem: Problem | None, sighting: Sighting) -> tuple[Problem | None, Move | None]:
+def advance(problem: Problem | None, sighting: Sighting, rules: Rules = RULES) -> tuple[Problem | None, Move | None]:
     """The problem after one more result, and what there is to tell. None: never was bad, nothing to remember.
 
-    A result of a window that is not later than the last one seen moves nothing, so replays and reordering are harmless.
+    A result of a window that is not later than the last one seen moves nothing, so replays and reordering are harmless; only
+    that of the last window, judged `again`, takes the place of its first verdict.
     """
     r = sighting.result
     if r.status not in {Status.PASSED, Status.FAILED}:
@@ -100,17 +121,18 @@ def advance(problem: Problem | None, sighting: Sighting) -> tuple[Problem | None
         if r.status is Status.PASSED:
             return None, None
         problem = Problem(sighting.fingerprint, sighting.subject, r.check, r.kind, r.family, r.column, r.segment)
-    if problem.last_end is not None and sighting.end <= problem.last_end:
+    again = sighting.again and sighting.end == problem.last_end
+    if problem.last_end is not None and sighting.end <= problem.last_end and not again:
         return problem, None
-    seen = replace(
-        problem,
-        outcomes=(problem.outcomes + ("F" if r.status is Status.FAILED else "O"))[-REMEMBERED:],
-        last_end=sighting.end,
-    )
-    return _bad(seen, sighting) if r.status is Status.FAILED else _good(seen)
+    letter, known = "F" if r.status is Status.FAILED else "O", problem.outcomes[:-1] if again else problem.outcomes
+    seen = replace(problem, outcomes=(known + letter)[-REMEMBERED:], last_end=sighting.end)
+    if r.status is Status.FAILED:
+        return _bad(seen, sighting, rules)
+    # What this window alone had opened was not there; before the first verdict remembered all was well.
+    return _good(replace(seen, outcomes="O" + seen.outcomes) if again and len(known) < rules.close_after else seen, rules)
 
 
-def _bad(problem: Problem, sighting: Sighting) -> tuple[Problem, Move | None]:
+def _bad(problem: Problem, sighting: Sighting, rules: Rules) -> tuple[Problem, Move | None]:
     r, bounds = sighting.result, sighting.result.bounds
     severity = r.severity or Severity.WARNING
     raised = problem.severity is not None and severity.rank > problem.severity.rank
@@ -127,23 +149,25 @@ def _bad(problem: Problem, sighting: Sighting) -> tuple[Problem, Move | None]:
     )
     if problem.lasting:
         return replace(measured, state=State.FIRING), Move.WORSE if raised else None
-    k, n = needed(sighting)
+    k, n = needed(sighting, rules)
     if problem.outcomes[-n:].count("F") >= k:
         return replace(measured, state=State.FIRING, severity=severity), Move.OPENED
     return replace(measured, state=State.PENDING, severity=severity), None
 
 
-def _good(problem: Problem) -> tuple[Problem, Move | None]:
+def _good(problem: Problem, rules: Rules) -> tuple[Problem, Move | None]:
     if problem.lasting:
         # A source that answers answers: there is nothing to wait for.
-        if problem.outcomes.endswith("O" * (1 if problem.family is Family.SOURCE else CLOSE_AFTER)):
+        if problem.outcomes.endswith("O" * (1 if problem.family is Family.SOURCE else rules.close_after)):
             return closed(problem), Move.RESOLVED
         return replace(problem, state=State.RECOVERING), None
-    if problem.state is State.PENDING and "F" in problem.outcomes[-2:]:
+    others = rules.bad_of[1] - 1
+    if problem.state is State.PENDING and others and "F" in problem.outcomes[-others:]:
         return problem, None
     return closed(problem), None
 
 
 def closed(problem: Problem) -> Problem:
     """Over: what it was stays readable, what it belonged to does not."""
-    return replace(problem, state=State.OK, since=None, severity=None, incident=None)
+    over = replace(problem, state=State.OK, since=None, severity=None, incident=None, inhibited_by=None, flapping_since=None)
+    return replace(over, last_incident=problem.incident) if problem.incident is not None else over

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from alerts.durations import Span
+from alerts.periods import instant, parsed
 from checks.result import Severity
 
 
@@ -32,6 +34,9 @@ class Quiet:
     start: time
     end: time
 
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
     def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
         """The end of the quiet hours that `now` lies in, None outside of them. By the wall clock, so clock changes move it."""
         local = now.astimezone(zone)
@@ -41,12 +46,13 @@ class Quiet:
         else:
             inside = clock >= self.start or clock < self.end
             day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
-        end = datetime.combine(day, self.end, zone).astimezone(UTC)
+        end = instant(day, self.end, zone)
         # In the hour that comes twice the end may have been before: quiet once is enough.
         return end if inside and end > now else None
 
 
-def _quiet(text: Any) -> Quiet:
+def quiet_hours(text: Any) -> Quiet:
+    """`22:00-08:00` -> Quiet. Raises ValueError."""
     if isinstance(text, Quiet):
         return text
     found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", text) if isinstance(text, str) else None
@@ -73,8 +79,24 @@ def _zone(name: str) -> str:
     return name
 
 
+def _digest(text: str) -> str:
+    weekday, _ = parsed(text)
+    if weekday is not None:
+        raise ValueError(f"{text!r}: a digest comes each day; write 08:00")
+    return text
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_many)]
 Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class Escalate(BaseModel):
+    """`escalate = {after = "45m", to = ["pager"]}`: who is told when nobody acknowledges."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    to: Names = Field(min_length=1, description="channels, by name")
+    after: Span = Field(timedelta(minutes=45), description="this long after it was told")
 
 
 class Route(BaseModel):
@@ -87,19 +109,35 @@ class Route(BaseModel):
     dataset: Names | None = Field(None, description="only these datasets; * and ? stand for anything")
     owner: Names | None = Field(None, description="only datasets of these owners")
     tag: Names | None = Field(None, description="only datasets with one of these tags")
-    quiet: Annotated[Quiet, BeforeValidator(_quiet)] | None = Field(
-        None, description="warnings wait for the end of these hours: 22:00-08:00"
+    quiet: Annotated[Quiet, BeforeValidator(quiet_hours)] | None = Field(
+        None, description="warnings wait for the end of these hours and come as one digest: 22:00-08:00"
     )
-    timezone: Zone | None = Field(None, description="of the quiet hours; default: the summary's, else UTC")
+    timezone: Zone | None = Field(None, description="of the quiet hours and the digest; default: the summary's, else UTC")
+    digest: Annotated[str, AfterValidator(_digest)] | None = Field(
+        None, description="when the daily digest comes: 08:00; default: the end of the quiet hours, else 08:00"
+    )
+    escalate: Escalate | None = Field(
+        None, description='a second target for what is critical and not acknowledged: {after = "45m", to = ["pager"]}'
+    )
+    repeat: Span = Field(
+        timedelta(hours=4), description="after the first reminder of what is critical and not acknowledged, another this often"
+    )
 
     def takes(self, about: About) -> bool:
+        return self.refuses(about) is None
+
+    def refuses(self, about: About) -> str | None:
+        """The first condition that does not hold, as a sentence; None: it takes it."""
         name = about.dataset
-        return (
-            (self.severity is None or self.severity is about.severity)
-            and (self.dataset is None or (name is not None and any(fnmatchcase(name, d) for d in self.dataset)))
-            and (self.owner is None or about.owner in self.owner)
-            and (self.tag is None or any(t in self.tag for t in about.tags))
-        )
+        if self.severity is not None and self.severity is not about.severity:
+            return f"it is {about.severity}, not {self.severity}"
+        if self.dataset is not None and not (name is not None and any(fnmatchcase(name, d) for d in self.dataset)):
+            return f"{f'dataset {name}' if name else 'a whole source'} is not {' or '.join(self.dataset)}"
+        if self.owner is not None and about.owner not in self.owner:
+            return f"its owner is {about.owner or 'nobody'}, not {' or '.join(self.owner)}"
+        if self.tag is not None and not any(t in self.tag for t in about.tags):
+            return f"its tags are {', '.join(about.tags) or 'none'}, not {' or '.join(self.tag)}"
+        return None
 
     @property
     def takes_all(self) -> bool:
@@ -114,6 +152,12 @@ class Route(BaseModel):
             names = getattr(self, label)
             said += [f"{label} {' or '.join(names)}"] if names else []
         return f"{', '.join(said) or 'everything else'} -> {', '.join(self.to) or 'nobody'}"
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The times of day at which held lines are told, the daily digest first."""
+        ends = (f"{self.quiet.end:%H:%M}",) if self.quiet else ()
+        return tuple(dict.fromkeys((self.digest or (ends[0] if ends else "08:00"), *ends)))
 
     def not_before(self, now: datetime, severity: Severity) -> datetime | None:
         """When a message of this severity may go: None at once, else the end of the quiet hours. Critical ones never wait."""

@@ -81,8 +81,12 @@ class Slack(Channel):
 
     threads = True
     looks_up = True
+    pace = 1.0
 
     token: SecretStr = Field(description="the bot token, xoxb-...", examples=["xoxb-0-example"])
+    app_token: SecretStr | None = Field(
+        None, description="xapp-..., for buttons by Socket Mode; without it there are none", examples=["xapp-0-example"]
+    )
     channel: str = Field(description="a name (#data-quality) or an id (C0123456789)", min_length=1, examples=["#data-quality"])
     api: str = Field(
         "https://slack.com/api/", description="Slack's address; GovSlack and tests have others", pattern=r"^https?://\S+$"
@@ -109,12 +113,24 @@ class Slack(Channel):
         mention = self.mention or ""
         method, body = self._request(outgoing)
         try:
-            said = _call(client, method, {**body, "blocks": blocks(outgoing, mention)})
+            said = _call(client, method, {**body, "blocks": blocks(outgoing, mention, self.app_token is not None)})
         except SlackRefusal as refusal:
             if str(refusal) not in IMPOSSIBLE:
                 raise _meaning(str(refusal), self.where) from None
             said = self._plainly(client, method, {**body, "text": fallback(outgoing, mention, PLAIN)})
         return self._reference(said)
+
+    @property
+    def account(self) -> str:
+        return f"slack {self.api} {self.token.get_secret_value()}"
+
+    def probe(self) -> bool:
+        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        try:
+            _call(client, "auth.test", {})
+        except SlackRefusal as refusal:
+            raise _meaning(str(refusal), self.where) from None
+        return True
 
     def _plainly(self, client: WebClient, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Once more without layout, under the same key: what Slack cannot lay out it may still say."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from alerts.incident import Change, Happened, Incident
 from alerts.message import Fact, Finding, Message
+from alerts.outcome import Heard, Times
 from alerts.problem import Problem
 from alerts.routing import Route
 from checks.result import Family, Severity
@@ -18,6 +18,8 @@ Form = Literal["root", "edit", "line", "message"]
 
 WORD = {Severity.CRITICAL: "CRIT", Severity.WARNING: "WARN"}
 EXPIRES = timedelta(hours=24)
+LOUD = frozenset({Happened.WORSE, Happened.REOPENED, Happened.RELEASED})
+"""Shown in the channel, too, not only in the thread."""
 REPORT = "Report"
 NAMED = {
     Family.SOURCE: "cannot be measured",
@@ -61,6 +63,9 @@ class Subject:
     window: str = ""
     rows: int | None = None
     report: str | None = None
+    lead: str = ""
+    code: str | None = None
+    where: str = ""
 
 
 def message(change: Change, subject: Subject, route: Route, now: datetime) -> Message:
@@ -72,7 +77,7 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
     head = f"{WORD[incident.severity]} {subject.name}: {_first_words(lead)}"
     if over:
         lasted = duration((now - since).total_seconds())
-        text = f"RESOLVED {subject.name}: {NAMED[incident.family]}, over after {lasted} (was {WORD[incident.severity]})"
+        text = f"RESOLVED {subject.name}: {_named(incident)}, over after {lasted} (was {WORD[incident.severity]})"
         if change.reason:
             text += f", {change.reason}"
     else:
@@ -94,40 +99,53 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
         why=f"route {route.words}",
         incident=incident.name,
         note=_note(change, told),
+        marks=(f"acknowledged by {incident.acked_by}",) if incident.acked_by else (),
+        lead="" if over else subject.lead,
+        code=None if over else subject.code,
+        mute="" if over else f"datavigil silence {incident.name} --for 4h",
     )
 
 
-def deliveries(
-    change: Change, subject: Subject, route: Route, threads: Mapping[str, bool], rooted: frozenset[str], now: datetime
-) -> list[Delivery]:
-    """What the change sends along this route.
+def line(change: Change, subject: Subject) -> str:
+    """The change as a line of a digest; when it was stands beside it there."""
+    told = change.gone if change.happened in {Happened.RESOLVED, Happened.LEFT} else change.fresh or change.members
+    if not told:
+        return f"{subject.name}: {_named(change.incident)}"
+    return f"{subject.name}: {_sentence(told[0])}" + (f" (+{len(told) - 1} more)" if len(told) > 1 else "")
 
-    `threads` says of each channel whether it edits and threads; `rooted` are the channels that were told of the
-    incident before: they hear of its end whatever the route says by then.
-    """
-    incident = change.incident
-    said = message(change, subject, route, now)
-    wait = route.not_before(now, incident.severity)
 
-    def row(name: str, form: Form, broadcast: bool = False) -> Delivery:
-        key = key_of(incident.id, incident.opened_at, channel, name)
-        return Delivery(key, incident.id, channel, form, said, incident.revision, broadcast, wait, (wait or now) + EXPIRES)
-
-    out: list[Delivery] = []
+def deliveries(change: Change, said: Message, channel: str, heard: Heard, route: Route, times: Times) -> list[Delivery]:
+    """What goes to a channel that is told now: a root or a message of its own, else an edit and a line in the thread."""
+    incident, now = change.incident, times.now
     over = change.happened is Happened.RESOLVED
-    for channel in (*route.to, *sorted(rooted.difference(route.to))):
-        if channel not in threads:
-            continue
-        if channel not in rooted:
-            if not over and change.happened is not Happened.LEFT:
-                out.append(row("open:1", "root" if threads[channel] else "message"))
-        elif threads[channel]:
-            out.append(row(f"rev:{incident.revision}", "edit"))
-            key = "resolved:1" if over else f"line:{incident.revision}"
-            out.append(row(key, "line", broadcast=change.happened is Happened.WORSE))
-        elif change.happened is not Happened.LEFT:
-            out.append(row("resolved:1" if over else f"rev:{incident.revision}", "message"))
-    return out
+    # By the severity: what a warning has to say must not light up a phone at night.
+    loud = change.happened in LOUD and route.not_before(now, incident.severity) is None
+
+    def row(name: str, form: Form, not_before: datetime | None = None) -> Delivery:
+        key = key_of(incident.id, incident.opened_at, channel, name)
+        broadcast = loud and form == "line"
+        return Delivery(key, incident.id, channel, form, said, incident.revision, broadcast, not_before, now + EXPIRES)
+
+    if over and (heard.unsent or not heard.rooted):
+        return [row(f"combined:{incident.revision}", "root" if heard.threads else "message")]
+    if not heard.rooted:
+        return [row("open:1", "root" if heard.threads else "message")]
+    # A reopened incident ends again: each end has a key of its own.
+    ended = f"resolved:{incident.reopened + 1}"
+    if heard.threads:
+        line = row(ended if over else f"line:{incident.revision}", "line")
+        return _with_edit(line, row(f"rev:{incident.revision}", "edit"), heard, times, over or loud)
+    if change.happened is Happened.LEFT:
+        return []
+    return [row(ended if over else f"rev:{incident.revision}", "message")]
+
+
+def _with_edit(line: Delivery, edit: Delivery, heard: Heard, times: Times, at_once: bool) -> list[Delivery]:
+    """Edits come at most each `edit_every`, except where it matters; one that waits comes after the line, not to hold it back."""
+    free = (heard.edited_at + times.pace.edit_every) if heard.edited_at else times.now
+    if at_once or free <= times.now:
+        return [edit, line]
+    return [line, replace(edit, not_before=free)]
 
 
 def key_of(incident: int, opened_at: datetime, channel: str, name: str) -> str:
@@ -149,7 +167,11 @@ def harmless(name: str, now: datetime) -> Message:
 
 def _title(incident: Incident, lead: Problem | None) -> str:
     """What is wrong, in words: `missing values in amount`, not an id."""
-    return f"{NAMED[incident.family]}" + (f" in {lead.column}" if lead and lead.column else "")
+    return _named(incident) + (f" in {lead.column}" if lead and lead.column else "")
+
+
+def _named(incident: Incident) -> str:
+    return "takes no messages" if incident.subject.startswith("channel:") else NAMED[incident.family]
 
 
 def _first_words(lead: Problem | None) -> str:
@@ -174,6 +196,8 @@ def _facts(change: Change, subject: Subject, now: datetime) -> tuple[Fact, ...]:
         facts.append(Fact("Window", subject.window))
     if subject.rows is not None:
         facts.append(Fact("Rows", f"{subject.rows:,}".replace(",", " ")))
+    if subject.where:
+        facts.append(Fact("Where", subject.where))
     if subject.owner:
         facts.append(Fact("Owner", subject.owner))
     if subject.downstream:
@@ -192,6 +216,8 @@ def _todo(subject: Subject, over: bool) -> tuple[str, ...]:
     if over:
         return ()
     steps = [f"Runbook: {subject.runbook}"] if subject.runbook else []
+    if subject.name.startswith("channel "):
+        return (*steps, f"datavigil test-channel {subject.name.removeprefix('channel ')}")
     # A whole source has no dataset to name: its incident is looked at by number.
     name = "" if subject.name.startswith("source ") else f" --dataset {subject.name}"
     return (*steps, f"datavigil results{name} --failed")

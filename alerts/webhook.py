@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import re
+import time
 from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator
@@ -70,7 +71,9 @@ class Webhook(Channel):
         headers |= {"Content-Type": "application/json", "User-Agent": "datavigil", "Idempotency-Key": quote(outgoing.key, SAFE)}
         if self.secret:
             key = self.secret.get_secret_value().encode()
-            headers["X-Datavigil-Signature"] = "sha256=" + hmac.new(key, body, hashlib.sha256).hexdigest()
+            stamp = str(int(time.time()))
+            signed = hmac.new(key, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+            headers |= {"X-Datavigil-Timestamp": stamp, "X-Datavigil-Signature": f"sha256={signed}"}
         return headers
 
 

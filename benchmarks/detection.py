@@ -24,7 +24,7 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.measuring.measure import measure, pinned, reading
-from monitor.replaying import Measured, replayed
+from monitor.rejudging import Measured, replayed
 from monitor.sources.files import Files
 
 HISTORY_OF_PERSISTING = 120

@@ -68,6 +68,11 @@ class View:
     empty_ok: bool = False
     allowance: float = 1.0
     """By what learned limits are widened: the dataset's sensitivity and the table's own record of false alarms."""
+    marks: Mapping[datetime, str] = field(default_factory=dict)
+    """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
+    accepted: Mapping[str, datetime] = field(default_factory=dict)
+    """Column ("": the table) -> from when on somebody accepted its level as normal. The history of a check that watches that
+    column begins there already; one that looks at many columns cuts each column's past itself."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 # Set before Typer is imported: help without Rich starts in half the time.
 os.environ.setdefault("TYPER_USE_RICH", "0")
 
 import typer
+
+from monitor import acting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+routes = typer.Typer(help="What the routes do.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(routes, name="routes")
 ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
 AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 DEFAULT = Path("config.toml")
@@ -53,7 +57,7 @@ def run(config: ConfigPath = DEFAULT) -> None:
     from monitor import daemon, printing
 
     _log()
-    with _opened(config) as (read, store):
+    with _opened(config, patient=True) as (read, store):
         for line in printing.started(read, store):
             print(line, file=sys.stderr)
         daemon.run(read, store)
@@ -127,6 +131,75 @@ def backfill(
     else:
         print("\n".join(printing.backfilled(finished, count)))
     raise typer.Exit(ERRORED if any(f.measured.state == "errored" for f in finished) else OK)
+
+
+@app.command()
+def backtest(
+    datasets: Annotated[list[str] | None, typer.Argument(help="only these; default: all")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="the first day, or a time; default: all there is")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="the last day, or up to a time; default: now")] = None,
+    against: Annotated[Path | None, typer.Option(help="another config: what it would have told more and less")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Replay past windows: what would have been told, when, why. Writes to no store, tells nobody."""
+    from monitor import replay_command
+
+    _log(quiet=True)
+    read = _config(config)
+    other = _config(against) if against else None
+    for name in datasets or ():
+        _known(name, read.datasets)
+    _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+
+
+@app.command()
+def reference(
+    action: Annotated[Literal["list", "show", "compare", "accept", "rollback"], typer.Argument(help="what to do")],
+    dataset: str,
+    versions: Annotated[list[int] | None, typer.Argument(help="of show, compare (two) and rollback; default: the last")] = None,
+    column: Annotated[str | None, typer.Option(help="accept: only this column")] = None,
+    since: Annotated[str | None, typer.Option(help="accept: from when on; default: the first bad window")] = None,
+    note: Annotated[str | None, typer.Option(help="accept: why")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """What counts as normal: versions listed, looked at, compared; a new level accepted; a version rolled back."""
+    from monitor import daemon, printing, reference_command
+    from monitor.reference import ReferenceFault
+
+    with _opened(config) as (read, store):
+        zone = read.datasets[_known(dataset, read.datasets)].timezone
+        try:
+            facts, lines = reference_command.run(
+                read, store, action, dataset, versions or [], daemon.now(), column, _time(since, zone), note
+            )
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(lines))
+
+
+@app.command()
+def mark(
+    dataset: str,
+    window: Annotated[str, typer.Argument(help="a time in the window, or its day")],
+    said: Annotated[Literal["expected", "bad"], typer.Argument(help="expected: unusual and fine; bad: no example of normal")],
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Say what a past window was, so that the checks learn the right thing from it."""
+    from monitor import daemon, reference_command
+    from monitor.reference import ReferenceFault
+    from monitor.reference import mark as marked
+
+    with _opened(config) as (read, store):
+        at = _time(window, read.datasets[_known(dataset, read.datasets)].timezone) or daemon.now()
+        try:
+            found = marked(store, read, dataset, at, said, reference_command.author(), daemon.now(), note)
+        except ReferenceFault as fault:
+            _refuse(str(fault))
+    print(f"{dataset} {found} is marked {said}")
 
 
 @app.command("check-config")
@@ -225,6 +298,84 @@ def incidents(
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
 
 
+app.command()(acting.ack)
+app.command()(acting.silence)
+app.command()(acting.accept)
+app.command("not-useful")(acting.not_useful)
+
+
+@app.command()
+def explain(what: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Why an incident (INC-12) or a result (its number) was told or not, to whom, by which rule."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    with _opened(config) as (read, store):
+        try:
+            facts = explaining.explain(read, store, what, daemon.now())
+        except explaining.Unknown as unknown:
+            _refuse(str(unknown))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.explained(facts)))
+
+
+@routes.command("test")
+def routes_test(
+    given: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="severity= dataset= owner= tag= at=")],
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Who would be told: routes test severity=critical dataset=orders."""
+    from monitor import daemon, explaining, printing, printing_told
+
+    read = _config(config)
+    asked = {key: value for key, _, value in (part.partition("=") for part in given)}
+    try:
+        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
+    except ValueError as fault:
+        _refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))
+
+
+@app.command()
+def summary(
+    week: Annotated[str | None, typer.Option(help="2026-W47; default: the last whole week")] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="the mail in a browser, or as a file where there is none")] = False,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """The weekly summary: as it was sent, else as it would be now. Sends nothing."""
+    from monitor import daemon, printing
+    from monitor import summary as weekly
+
+    with _opened(config) as (read, store):
+        moment = daemon.now()
+        try:
+            wanted = weekly.wanted(read, week, moment)
+        except ValueError as fault:
+            _refuse(str(fault))
+        found = weekly.of_week(read, store, wanted, moment)
+    if preview:
+        for line in printing.previewed(found, read, Path.cwd()):
+            print(line, file=sys.stderr if json else sys.stdout)
+    if json:
+        print(printing.as_json(found.model_dump(mode="json")))
+    elif not preview:
+        print(printing.summary(found, read), end="")
+
+
+@app.command()
+def init(
+    url: Annotated[str, typer.Argument(help="postgres://user:password@host/database, duckdb:///file, ..., or a folder of files")],
+    output: Annotated[Path, typer.Option(help="where the config is written")] = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing; overwrite a file that is there")] = False,
+) -> None:
+    """Look at a source and write a commented config: what to watch there, and why."""
+    from monitor import init_command
+
+    _log(quiet=True)
+    asks = (lambda question: typer.confirm(question, default=True)) if sys.stdin.isatty() else None
+    _end(init_command.run(url, output, yes, asks))
+
+
 @app.command()
 def demo(
     only_once: Annotated[bool, typer.Option("--once", help="end after the catch-up instead of watching on")] = False,
@@ -259,7 +410,7 @@ def _config(path: Path) -> Config:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
+def _opened(path: Path, patient: bool = False) -> Iterator[tuple[Config, Store]]:
     """The config and the store, brought to this version; whatever is wrong with either is one sentence and an exit code."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -268,7 +419,7 @@ def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
     read = _config(path)
     try:
         store = Store(read.store.url.get_secret_value())
-        store.migrate()
+        store.migrate_patiently() if patient else store.migrate()
     except StoreError as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(ERRORED) from None
@@ -311,6 +462,14 @@ def _time(text: str | None, zone: str = "UTC") -> datetime | None:
     if not 1900 <= at.year <= 2200:
         _refuse(f"{text!r} is out of reach; write a time between 1900 and 2200")
     return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
+
+
+def _last(text: str | None) -> datetime | None:
+    """The end of a day, or a time as it is."""
+    from datetime import timedelta
+
+    at = _time(text)
+    return at + timedelta(days=1) if at and text and len(text) == len("2026-11-23") else at
 
 
 def _exit_code(finished: Sequence[Any]) -> int:

@@ -13,13 +13,16 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from alerts.base import Channel
+from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import RULES, Rules
+from alerts.silencing import Maintenance
 from checks.base import Check
 from monitor import kinds
-from monitor.dataset import Dataset
+from monitor.dataset import Dataset, Golden
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
-from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source, scheme_of
 
 SECTIONS = {
@@ -31,13 +34,17 @@ SECTIONS = {
     "channels": "[channels.NAME]",
     "routes": "[[routes]]",
     "summary": "[summary]",
+    "telling": "[telling]",
+    "incidents": "[incidents]",
+    "maintenance": "[[maintenance]]",
+    "heartbeat": "[heartbeat]",
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("summary", "maintenance", "heartbeat"),
+    "config": (),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
-    "route": ("digest", "escalate", "repeat"),
+    "route": (),
 }
 """Keys of the design that this version knows of and does not act on: it says so instead of refusing or pretending."""
 
@@ -63,11 +70,16 @@ class Config:
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     reports: ReportSettings = field(default_factory=ReportSettings)
+    summary: SummarySettings = field(default_factory=SummarySettings)
     sources: Mapping[str, Source] = field(default_factory=dict)
     datasets: Mapping[str, Dataset] = field(default_factory=dict)
     channels: Mapping[str, Channel] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    telling: Pace = field(default_factory=Pace)
+    maintenance: tuple[Maintenance, ...] = ()
+    heartbeat: HeartbeatSettings | None = None
     notes: tuple[str, ...] = ()
+    incidents: Rules = RULES
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -104,6 +116,10 @@ class _Reading:
         datasets = self.section("dataset", written, lambda place, name, body: self.dataset(place, name, body, sources, written))
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
+        pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
+        heartbeat = self.settings("[heartbeat]", written["heartbeat"], HeartbeatSettings) if "heartbeat" in written else None
+        rules = self.settings("[incidents]", written.get("incidents", {}), Rules) or RULES
+        planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
             self.fault("top level", "there is no dataset to watch; write a [datasets.NAME] section")
         if not channels:
@@ -112,7 +128,22 @@ class _Reading:
             raise ConfigError(self.path, [self.outside.hidden(fault) for fault in self.faults])
         store = self.rooted(store)
         reports = self.shelved(reports, store)
-        return Config(self.path, store, daemon, reports, sources, datasets, channels, routes, tuple(self.notes))
+        return Config(
+            self.path,
+            store,
+            daemon,
+            reports,
+            summary,
+            sources,
+            datasets,
+            channels,
+            routes,
+            pace,
+            planned,
+            heartbeat,
+            tuple(self.notes),
+            rules,
+        )
 
     def fault(self, place: str, message: str) -> None:
         self.faults.append(f"{place}: {message}")
@@ -222,7 +253,9 @@ class _Reading:
         if made.sample and source in sources and not sources[source].samples:
             self.fault(place, f"sample is not for a {kind} source, which measures where the rows are; give a query that takes one")
         if kind == "files" and made.table:
-            return made.model_copy(update={"checks": checks, "table": self.path_of(made.table)})
+            made = made.model_copy(update={"table": self.path_of(made.table)})
+        if kind == "files" and isinstance(made.reference, Golden):
+            made = made.model_copy(update={"reference": Golden(table=self.path_of(made.reference.table))})
         return made.model_copy(update={"checks": checks})
 
     def path_of(self, table: str) -> str:
@@ -284,7 +317,7 @@ class _Reading:
             route: Route | None = self.settings(here, body, Route)
             if route is None:
                 continue
-            for channel in route.to:
+            for channel in (*route.to, *(route.escalate.to if route.escalate else ())):
                 if channel not in named:
                     self.fault(here, unknown("channel", channel, named))
             out.append(route)
@@ -293,6 +326,18 @@ class _Reading:
         if out and not any(route.takes_all for route in out):
             self.notes.append("no route takes everything: what none of them takes is told to nobody")
         return tuple(out)
+
+    def maintenance(self, written: Any, summary: SummarySettings) -> tuple[Maintenance, ...]:
+        if not isinstance(written, list):
+            self.fault("[[maintenance]]", "write each as [[maintenance]] with double brackets")
+            return ()
+        made = [
+            self.settings(
+                f"maintenance {count}", {"timezone": summary.timezone, **part} if isinstance(part, dict) else part, Maintenance
+            )
+            for count, part in enumerate(written, start=1)
+        ]
+        return tuple(planned for planned in made if planned is not None)
 
     def rooted(self, store: StoreSettings) -> StoreSettings:
         """A relative SQLite file lies beside the config."""

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery
+from monitor import buttons, delivery, reload, removed, rounds, summary, systemd
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.heartbeat import Heartbeat
+from monitor.last_resort import LastResort
 from monitor.pool import workers
 from monitor.reports.reporter import Reporter, reported
 from monitor.reports.wanted import Wanted, wanted
@@ -36,6 +38,10 @@ log = logging.getLogger("datavigil")
 COLLECT = timedelta(seconds=0.5)
 COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
+SUMMARY = timedelta(seconds=60)
+BEAT = timedelta(seconds=5)
+ALIVE = 30.0
+"""Seconds since the last tick that ended, within which systemd's watchdog is told that we live."""
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
 
@@ -72,18 +78,21 @@ class Sender:
 
 
 class Daemon:
-    """`tick`, `collect`, `coarsen` and `housekeeping` are the jobs of the ticker; none of them raises."""
+    """`tick`, `collect`, `coarsen`, `housekeeping` and `summarise` are the jobs of the ticker; none of them raises."""
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
+        self.listeners = buttons.listeners(config, store, now)
+        self.heartbeat = Heartbeat(config, store)
+        self.last_resort = LastResort(config)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._turn = threading.Lock()
-        self._not_before = time.monotonic()
+        self._not_before = self.turned = time.monotonic()
 
     def tick(self) -> None:
         """Keep the claims of what runs, start what is due."""
@@ -102,32 +111,63 @@ class Daemon:
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
         self.reporter.tidy()
 
+    def beat(self) -> None:
+        """Tell the outside that all is well. Outside of the others' turn: the address may be slow."""
+        if not self.last_resort.troubled and not self.stopping.is_set():
+            try:
+                self.heartbeat.beat(now())
+            except Exception as fault:  # No ping is the message.
+                log.error("heartbeat: %s", _said(self.store, fault))
+
+    def summarise(self) -> None:
+        """Write down the week's summary when it is due. Outside of the others' turn: a year's numbers take seconds."""
+        try:
+            summary.send_due(self.config, self.store, now())
+        except Exception as fault:  # It is due until it is written down; the next minute tries again.
+            log.error("weekly summary: %s", _said(self.store, fault))
+
     def run(self) -> None:
         """Until SIGTERM or SIGINT: then current sends finish, claims are given back, and it returns."""
         from apscheduler.schedulers.background import BackgroundScheduler
 
         # In memory, in UTC, and nothing but a ticker: what is due is the ledger's to say, whatever was missed.
         ticker = BackgroundScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        steady = ((self.collect, COLLECT), (self.coarsen, COARSEN), (self.housekeeping, HOUSEKEEPING))
+        steady = (
+            (self.collect, COLLECT),
+            (self.coarsen, COARSEN),
+            (self.housekeeping, HOUSEKEEPING),
+            (self.summarise, SUMMARY),
+            (self.beat, BEAT),
+        )
         for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._stop)
         self._guarded("start", lambda: outbox.try_again(self.store))
+        self._guarded("removed", lambda: removed.close_removed(self.store, self.config, now()))
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        for listener in self.listeners:
+            listener.start()
+        self.heartbeat.start()
         ticker.start()
+        systemd.notify("READY=1")
         log.info("ready")
         while not self._told_to_stop():
             _undo_clock_step(ticker)
+            if time.monotonic() - self.turned < ALIVE:
+                systemd.notify("WATCHDOG=1")
+        systemd.notify("STOPPING=1")
         self.stopping.set()
         log.info("stopping: current sends finish, claims are given back")
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        for listener in self.listeners:
+            listener.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -143,10 +183,33 @@ class Daemon:
 
     def _told_to_stop(self) -> bool:
         try:
-            self._signals.get(timeout=1.0)
+            told = self._signals.get(timeout=1.0)
         except queue.Empty:
             return False
-        return True
+        if told == signal.SIGHUP:
+            self._guarded("reload", self._reload)
+        return told != signal.SIGHUP
+
+    def _reload(self) -> None:
+        """The config is read again. What runs goes on; what is sent now ends by the config it began with."""
+        self.config, said = reload.reread(self.config, self.store, now())
+        for line in said:
+            log.info("%s", line)
+        self.runner.take(self.config)
+        self.coarsening.config = self.reporter.config = self.config
+        for listener in self.listeners:
+            listener.config = self.config
+        self.heartbeat.config = self.last_resort.config = self.config
+        for name, sender in list(self.senders.items()):
+            if name in self.config.channels:
+                sender.config = self.config
+            else:
+                self.senders.pop(name).stop()
+        for name in self.config.channels.keys() - self.senders.keys():
+            self.senders[name] = Sender(self.config, self.store, name)
+            self.senders[name].thread.start()
+        # Maybe that is what was mended.
+        outbox.try_again(self.store)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._signals.put(number)
@@ -154,6 +217,7 @@ class Daemon:
     def _tick(self) -> None:
         self.runner.keep()
         self.runner.tick(now())
+        rounds.due(self.config, self.store, now())
 
     def _collect(self) -> None:
         finished = self.runner.collect(now())
@@ -177,6 +241,13 @@ class Daemon:
             except Exception as fault:  # The daemon outlives its store.
                 self._not_before = time.monotonic() + PAUSE_AFTER_FAULT.total_seconds()
                 log.error("%s: %s", job, _said(self.store, fault))
+                if isinstance(fault, SQLAlchemyError):
+                    self.last_resort.failed(_said(self.store, fault), now())
+            else:
+                if job == "tick":
+                    self.last_resort.works()
+            # A tick that failed has ended too: the process lives, and its store is said elsewhere.
+            self.turned = time.monotonic()
 
 
 def _said(store: Store, fault: Exception) -> str:
@@ -224,6 +295,7 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
                 reports += wanted([finished])
                 seen(finished)
             runner.keep()
+    rounds.due(config, store, now())
     deliver_now(config, store)
     # Last: whoever is to be told has been.
     if reported(config, store, reports, now):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from alerts.routing import Names, Zone
+from alerts.rules import REMEMBERED, Rules, SomeOf
 from checks.base import Check
 from monitor.durations import Duration, Span
 from monitor.schedule import A_MONDAY, Calendar
@@ -38,7 +39,14 @@ class Fixed(BaseModel):
         return self
 
 
-FORMS = '"previous 28d", "same weekday 8w", or {from = 2026-09-01, to = 2026-10-01}'
+class Golden(BaseModel):
+    """Another table of the same source counts as normal: measured once, whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    table: str = Field(min_length=1)
+
+
+FORMS = '"previous 28d", "same weekday 8w", {from = 2026-09-01, to = 2026-10-01}, or {table = "orders_golden"}'
 LONGEST = 3660
 """Days of history that a reference may reach back."""
 
@@ -47,7 +55,7 @@ def _reference(value: Any) -> Any:
     if isinstance(value, dict):
         return _fixed(value)
     if not isinstance(value, str):
-        return value if isinstance(value, Previous | Fixed) else _no_reference()
+        return value if isinstance(value, Previous | Fixed | Golden) else _no_reference()
     found = re.fullmatch(r"(previous|same weekday) (\d+)([dw])", value)
     days = int(found[2]) * (7 if found[3] == "w" else 1) if found else 0
     if not found or not 0 < days <= LONGEST:
@@ -55,15 +63,22 @@ def _reference(value: Any) -> Any:
     return Previous(days=days, same_weekday=found[1] == "same weekday")
 
 
-def _fixed(value: dict[str, Any]) -> Fixed:
+def _fixed(value: dict[str, Any]) -> Fixed | Golden:
     if "table" in value:
-        return _no_reference("a golden table is not supported yet; ")
+        return _golden(value)
     try:
         return Fixed.model_validate(value)
     except ValidationError as error:
         said = error.errors()[0]
         own = said["msg"].removeprefix("Value error, ")
         return _no_reference(f"{own}; " if said["type"] == "value_error" else "from and to must be days; ")
+
+
+def _golden(value: dict[str, Any]) -> Golden:
+    try:
+        return Golden.model_validate(value)
+    except ValidationError:
+        return _no_reference("a golden table is named by its table and nothing else; ")
 
 
 def _no_reference(why: str = "") -> NoReturn:
@@ -84,8 +99,9 @@ class Dataset(BaseModel):
     origin: date = Field(A_MONDAY, description="the day from which windows of several days are counted; default: a Monday")
     delay: Duration = Field(timedelta(0), description="wait this long after a window closes")
     timezone: Zone = Field("UTC", description="windows begin at its midnight; times without a zone are in it")
-    reference: Annotated[Previous | Fixed, BeforeValidator(_reference)] = Field(
-        Previous(days=28), description='what counts as normal: "previous 28d", "same weekday 8w", {from = DAY, to = DAY}'
+    reference: Annotated[Previous | Fixed | Golden, BeforeValidator(_reference)] = Field(
+        Previous(days=28),
+        description='what counts as normal: "previous 28d", "same weekday 8w", {from = DAY, to = DAY}, {table = NAME}',
     )
     segments: Names = Field((), description="each check also per value of these columns")
     auto: bool = Field(True, description="the learned checks on every column; false: only what is listed")
@@ -94,6 +110,8 @@ class Dataset(BaseModel):
     empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
     timeout: Span = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
     catchup: Span = Field(timedelta(days=7), description="after downtime, windows older than this are left out")
+    open_after: SomeOf | None = Field(None, description="as in [incidents], for this dataset")
+    close_after: int | None = Field(None, ge=1, le=REMEMBERED, description="as in [incidents], for this dataset")
     owner: str | None = Field(None, description="who looks after it; routes can ask for it")
     tags: Names = Field((), description="words of your own; routes can ask for them")
     runbook: str | None = Field(None, description="where it says what to do; put into each message")
@@ -122,6 +140,11 @@ class Dataset(BaseModel):
     @cached_property
     def calendar(self) -> Calendar:
         return Calendar(self.every, self.timezone, self.origin)
+
+    def rules(self, all_of: Rules) -> Rules:
+        """The rules for its problems: those of all, with its own in their place."""
+        own = {"open_after": self.open_after, "close_after": self.close_after}
+        return all_of.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     @property
     def place(self) -> Place:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -17,7 +17,11 @@ State = Literal["done", "no_data", "errored"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that is needed to measure and judge one window. `history` and `reference` are stored profiles with their times."""
+    """All that is needed to measure and judge one window. `history` and `reference` are stored profiles with their times.
+
+    `accepted` says from when on a column's level counts as normal ("": the whole table's), as of `reference_version`;
+    `golden` is the profile of the golden table, once it is measured; `marks` are people's, by window start.
+    """
 
     dataset: Dataset
     source: Source
@@ -25,11 +29,20 @@ class Job:
     now: datetime
     history: Sequence[tuple[datetime, datetime, bytes]] = ()
     reference: Sequence[tuple[datetime, datetime, bytes]] | None = None
+    accepted: Mapping[str, datetime] = field(default_factory=dict)
+    reference_version: int | None = None
+    golden: bytes | None = None
+    marks: Mapping[datetime, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What measuring and judging a window came to, ready to be recorded. `profile` is None unless the window was read."""
+    """What measuring and judging a window came to, ready to be recorded. `profile` is None unless the window was read.
+
+    `apart` is what `worker.judge_apart` needs for the checks named in `awaited`, whose verdicts come later: rows, so pickled, and
+    never opened by the parent.
+    `reference_version` is the version of the reference that it was judged by, None where nobody made one.
+    """
 
     state: State
     results: Sequence[Result]
@@ -37,3 +50,9 @@ class Measured:
     seconds: float | None = None
     profile: bytes | None = None
     error: str | None = None
+    apart: bytes | None = None
+    awaited: tuple[str, ...] = ()
+    reference_version: int | None = None
+    golden: bytes | None = None
+    """The golden table's profile, where this window was the first to need it."""
+    golden_table: str | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +15,6 @@ from monitor import apart
 
 if TYPE_CHECKING:
     from monitor.config import Config
-    from monitor.dataset import Dataset
 
 Pair = tuple[Check, View]
 LEAST = 5.0
@@ -21,15 +22,11 @@ LEAST = 5.0
 TRIAL = apart.Limits(120.0, 2048)
 
 
-def judged_apart(dataset: Dataset, pairs: Sequence[Pair], began: float) -> list[Result]:
-    """The verdicts of these checks; never raises. `began` is when the window's worker began, on the monotonic clock.
-
-    They share what is left of the dataset's timeout, so that they cannot take the other verdicts of the window with them.
-    """
-    until = began + dataset.timeout.total_seconds()
-    until -= max(LEAST, 0.05 * (until - began))
+def judged_apart(pairs: Sequence[bytes], seconds: float) -> list[Result]:
+    """The verdicts of these checks, as `packed` has them; never raises. They share `seconds`."""
+    left: list[Pair] = [pickle.loads(pair) for pair in pairs]  # noqa: S301 - from a worker of ours
+    until = time.monotonic() + max(seconds - max(LEAST, 0.05 * seconds), 0.0)
     results: list[Result] = []
-    left = [(check, _sent(check, view)) for check, view in pairs]
     while left:
         done = 0
         try:
@@ -63,10 +60,19 @@ def _limits(pairs: Sequence[Pair], until: float) -> apart.Limits:
     return apart.Limits(seconds, megabytes, until)
 
 
-def _sent(check: Check, view: View) -> View:
-    """The view with only what the check asked for: the past of a wide table is large."""
-    asked = {question.key for question in check.questions(view.schema)}
-    return replace(view, answers={k: a for k, a in view.answers.items() if k in asked}, history=(), reference=None)
+def packed(pairs: Sequence[Pair]) -> tuple[list[bytes], list[Result]]:
+    """Each pair by pickle, with only what the check asked for (the past of a wide table is large), and the verdicts on those that
+    cannot travel."""
+    found, refused = [], []
+    for check, view in pairs:
+        asked = {question.key for question in check.questions(view.schema)}
+        narrowed = replace(view, answers={k: a for k, a in view.answers.items() if k in asked}, history=(), reference=None)
+        try:
+            found.append(pickle.dumps((check, narrowed)))
+        except Exception as fault:  # Whatever an engine put among the rows.
+            said = f"{check.name} could not be judged: it cannot be handed to a process of its own: {type(fault).__name__}"
+            refused.append(check.result(Status.ERRORED, said, view))
+    return found, refused
 
 
 def _each(pairs: Sequence[Pair]) -> Iterator[list[Result]]:

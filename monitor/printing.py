@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from monitor import compiling
 from monitor.config import Config
@@ -13,6 +14,9 @@ from monitor.durations import words
 from monitor.runner import Finished
 from monitor.store import looking, reports
 from monitor.store.store import Store
+
+if TYPE_CHECKING:
+    from alerts.weekly import Summary
 
 MARK = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "errored": "ERRORED"}
 
@@ -129,7 +133,7 @@ def results(rows: Sequence[looking.Record]) -> list[str]:
 
 def result_facts(row: looking.Record) -> dict[str, Any]:
     bounds = {"at_least": row.at_least, "at_most": row.at_most, "learned": row.learned}
-    kept = ("dataset", "check", "kind", "status", "value", "score", "severity", "message")
+    kept = ("id", "dataset", "check", "kind", "status", "value", "score", "severity", "message")
     facts = {name: getattr(row, name) for name in kept}
     return {
         **facts,
@@ -224,3 +228,30 @@ def status(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"channel {name}: {c['unsent']} unsent{broken}")
     lines.append(f"{facts['open_incidents']} open incident{'s' * (facts['open_incidents'] != 1)}")
     return lines
+
+
+def summary(found: Summary, config: Config) -> str:
+    """The weekly summary as the text half of the mail."""
+    from alerts import weekly, weekly_text
+
+    return f"{weekly.subject(found)}\n\n{weekly_text.as_text(found, _told_in(config))}"
+
+
+def _told_in(config: Config) -> str:
+    """The channel whose alerts are counted where nobody says which: the summary's first, else the first there is."""
+    return next(iter((*config.summary.to, *config.channels)), "")
+
+
+def previewed(found: Summary, config: Config, folder: Path) -> list[str]:
+    """Write the mail as a page and open it in a browser; what was done, in words."""
+    import webbrowser
+
+    from alerts import weekly_page
+
+    path = folder / f"datavigil-{found.week}.html"
+    path.write_text(weekly_page.alone(found, _told_in(config)), encoding="utf-8")
+    try:
+        opened = webbrowser.get().open(path.as_uri())
+    except webbrowser.Error:
+        opened = False
+    return [f"{path}" + (" is open in the browser" if opened else ": no browser to open it in was found")]

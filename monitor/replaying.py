@@ -1,32 +1,221 @@
-"""Measured windows judged again in order, each with the history a daemon would have had; no store, no source."""
+"""Past windows once more, in order: what the judge would have said of them, and what people would have been told.
+
+`verdicts` runs in a worker process and takes each window's profile from what is stored, or measures it; `Telling` takes the
+verdicts of all datasets in the order of time. Both remember in memory only: nothing of a replay reaches a store or a channel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
-from checks.profile import Profile
-from checks.result import Result
+from alerts.incident import Incident, Standing
+from alerts.problem import Problem
+from alerts.telling import Delivery
+from checks.profile import Outdated, Profile
+from checks.question import Sample
 from checks.window import Window
-from monitor import worker
-from monitor.dataset import Dataset
-from monitor.job import Job
-from monitor.sources.files import Files
+from monitor import news, worker
+from monitor.config import Config
+from monitor.dataset import Dataset, Fixed, Golden
+from monitor.job import Job, Measured
+from monitor.runner import same_time
+from monitor.schedule import DAY, Calendar
+from monitor.shelf import Shelf
+from monitor.sources.base import Source
+from monitor.store import references
+from monitor.store.decisions import Before, Decision
+from monitor.store.past import Stored
+from monitor.store.telling import Stand
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A window and what was measured in it."""
+class Task:
+    """All that a replay of one dataset needs: `stored` profiles by window start, people's `versions` (oldest first) and `marks`."""
 
-    window: Window
-    profile: Profile
+    dataset: Dataset
+    source: Source
+    windows: Sequence[Window]
+    stored: Mapping[datetime, bytes] = field(default_factory=dict)
+    versions: Sequence[SimpleNamespace] = ()
+    marks: Mapping[datetime, str] = field(default_factory=dict)
+    measures: bool = True
+    """What is not stored may be measured; else such a window is left out."""
+    shelf: Shelf | None = None
 
 
-def replayed(dataset: Dataset, windows: Sequence[Measured]) -> Iterator[tuple[Window, list[Result]]]:
-    """Each window, oldest first, with its results: judged on at most the last 90 before it."""
-    past: list[worker.Stored] = []
-    for measured in windows:
-        checks = [check for check in worker.chosen(dataset, measured.profile.schema) if not check.apart]
-        job = Job(dataset, Files(), measured.window, measured.window.end)
-        yield measured.window, worker.judge(job, checks, measured.profile, past[-worker.HISTORY :])
-        past.append(worker.Stored(measured.window, measured.profile))
+@dataclass
+class Past:
+    """The windows so far: history and reference of the next one, as monitor/store/past.py gives them."""
+
+    dataset: Dataset
+    windows: list[Stored] = field(default_factory=list)
+    days: dict[datetime, list[Stored]] = field(default_factory=dict)
+
+    def add(self, window: Window, profile: bytes) -> None:
+        self.windows.append((window.start, window.end, profile))
+        if self.dataset.every < DAY:
+            self.days.setdefault(self._day(window.start).start, []).append(self.windows[-1])
+
+    def history(self, window: Window) -> list[Stored]:
+        also = set(same_time(self.dataset, window))
+        reach = self.windows[-worker.HISTORY :]
+        older = [one for one in self.windows[-_REACH : -worker.HISTORY] if one[0] in also] if also else []
+        return older + reach
+
+    def reference(self, window: Window) -> list[Stored] | None:
+        kept = self.dataset.reference
+        if isinstance(kept, Fixed):
+            first, last = (self._holding(day).start for day in (kept.start, kept.end))
+            return [one for one in self.windows if first <= one[0] < last]
+        if isinstance(kept, Golden) or self.dataset.every >= DAY:
+            return None
+        first = self._day(window.start - timedelta(days=kept.days)).start
+        weekday = window.local_start.weekday()
+        found = [one for start in sorted(self.days) if start >= first for one in self._whole(start, window)]
+        return [one for one in found if not kept.same_weekday or self._day(one[0]).local_start.weekday() == weekday]
+
+    def _whole(self, start: datetime, window: Window) -> list[Stored]:
+        """A day's windows, put together as soon as the day is over."""
+        from monitor.merging import together
+
+        day = self._day(start)
+        if len(self.days[start]) > 1 and day.end <= window.start:
+            self.days[start] = [(day.start, day.end, together([body for *_, body in self.days[start]])[1])]
+        return self.days[start]
+
+    def _day(self, at: datetime) -> Window:
+        return Calendar(DAY, self.dataset.timezone).holding(at)
+
+    def _holding(self, day: Any) -> Window:
+        from datetime import UTC
+
+        return self.dataset.calendar.holding(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+
+
+_REACH = 3000
+"""Windows of the past that are looked through for those at the same time of day: four weeks of quarter hours."""
+
+
+def verdicts(task: Task) -> list[tuple[Window, Measured]]:
+    """Each window of the task with what it came to, oldest first. Runs in a worker process; nothing is raised for a window."""
+    return [(window, replace(measured, profile=None)) for window, measured in replayed(task)]
+
+
+def replayed(task: Task) -> Iterator[tuple[Window, Measured]]:
+    """The same one by one, each with its profile."""
+    past = Past(task.dataset)
+    golden: bytes | None = None
+    table = task.dataset.reference.table if isinstance(task.dataset.reference, Golden) else None
+    for window in task.windows:
+        stored = task.stored.get(window.start)
+        if stored is None and not task.measures:
+            continue
+        found = references.among(task.versions, window.start, table)
+        job = Job(
+            task.dataset,
+            task.source,
+            window,
+            window.end + task.dataset.delay,
+            past.history(window),
+            past.reference(window),
+            found.accepted,
+            found.version,
+            found.golden or golden,
+            task.marks,
+        )
+        measured = (stored and _from_stored(job, stored, task.measures)) or _measured(job, task.shelf)
+        if measured.state != "done" and stored is not None:
+            # The source has forgotten what the store still knows.
+            measured = _from_stored(job, stored, False) or measured
+        golden = golden or measured.golden
+        if measured.profile is not None:
+            past.add(window, measured.profile)
+        yield window, measured
+
+
+def _measured(job: Job, shelf: Shelf | None) -> Measured:
+    """From the source; a file that another dataset of the replay had measured is not read again."""
+    place = shelf.place(job) if shelf else None
+    known = shelf.found(place) if shelf else None
+    again = _from_stored(job, known, True) if known else None
+    measured = again or worker.measure_window(job)
+    if shelf and not again:
+        shelf.keep(place, measured.profile)
+    return measured
+
+
+def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
+    """The verdicts on a stored profile. None where it cannot be read, or (`whole`) lacks an answer that is asked for today."""
+    try:
+        profile = Profile.from_bytes(stored)
+    except Outdated:
+        return None
+    checks = worker.chosen(job.dataset, profile.schema)
+    if whole and not _answers(profile, job, checks):
+        return None
+    return worker.concluded(job, checks, profile, worker.earlier(job))
+
+
+def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:
+    """It holds an answer to every question; rows are never stored, so what needs them is measured."""
+    if isinstance(job.dataset.reference, Golden) and job.golden is None:
+        return False
+    for population, asked in worker.questions(checks, job.dataset, profile.schema).items():
+        parts = profile.segments(population.where, population.by) if population.by else [None]
+        if any(isinstance(question, Sample) for question in asked):
+            return False
+        if any(question.key not in profile.answers(population.where, part) for part in parts for question in asked):
+            return False
+    return True
+
+
+@dataclass
+class Happening:
+    """An incident of the replay with every problem that it ever held, and when it was told to whom."""
+
+    incident: Incident
+    problems: dict[str, Problem] = field(default_factory=dict)
+
+
+@dataclass
+class Telling:
+    """What people would have been told: problems, incidents and deliveries as `monitor.news` decides them, kept in memory."""
+
+    config: Config
+    problems: dict[str, Problem] = field(default_factory=dict)
+    incidents: dict[int, Happening] = field(default_factory=dict)
+    stand: Stand = field(default_factory=Stand)
+    deliveries: list[tuple[datetime, Delivery]] = field(default_factory=list)
+
+    def window(self, dataset: Dataset, window: Window, measured: Measured) -> Decision:
+        """The decision on one more window; call it in the order in which windows close."""
+        now = window.end + dataset.delay
+        decision = news.deciding(self.config, dataset, window, measured, now)(self._before(news.subjects(dataset)))
+        self.problems.update((p.fingerprint, p) for p in decision.news.problems)
+        for change in decision.news.changes:
+            happening = self.incidents.setdefault(change.incident.id, Happening(change.incident))
+            happening.incident = change.incident
+            happening.problems.update((p.fingerprint, p) for p in (*change.members, *change.gone))
+        for delivery in decision.deliveries:
+            self.deliveries.append((delivery.not_before or now, delivery))
+        self.stand = self._after(decision, now)
+        return decision
+
+    def _after(self, decision: Decision, now: datetime) -> Stand:
+        rooted, earlier = dict(self.stand.rooted), dict(self.stand.earlier)
+        for delivery in decision.deliveries:
+            if delivery.incident is not None:
+                rooted[delivery.incident] = rooted.get(delivery.incident, frozenset()) | {delivery.channel}
+        for told in decision.tellings:
+            key = told.incident, told.channel
+            earlier[key] = earlier.get(key, frozenset()) | {told.outcome}
+        return replace(self.stand.after(decision.tellings, now), rooted=rooted, earlier=earlier)
+
+    def _before(self, subjects: Sequence[str]) -> Before:
+        problems = [p for p in self.problems.values() if p.subject in subjects]
+        standing = [h.incident for h in self.incidents.values() if h.incident.subject in subjects and not h.incident.resolved_at]
+        return Before(Standing(problems, standing, max(self.incidents, default=0) + 1), stand=self.stand)

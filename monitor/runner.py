@@ -29,12 +29,12 @@ from checks.result import Family, Result, Status
 from checks.window import Window
 from monitor import fit, news, worker
 from monitor.config import Config
-from monitor.dataset import Dataset, Fixed
+from monitor.dataset import Dataset, Fixed, Golden
 from monitor.job import Job, Measured
 from monitor.left_out import left_out
 from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
-from monitor.store import ledger, past, waiting
+from monitor.store import ledger, past, references, waiting
 from monitor.store.decisions import Claim, Decision
 from monitor.store.store import Store
 
@@ -52,13 +52,15 @@ class Workers(Protocol):
 
 @dataclass(frozen=True)
 class Running:
-    """A window that a worker is at. `tells`: its results may open incidents and tell people."""
+    """A window that a worker is at. `tells`: its results may open incidents and tell people. `so_far` is what is recorded and
+    told of it already, while `future` is of the verdicts that take long."""
 
     claim: Claim
     dataset: Dataset
-    future: Future[Measured]
+    future: Future[Any]
     tells: bool
     left_out: Result | None = None
+    so_far: Finished | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class Runner:
     held: set[str] = field(default_factory=set)
     """Sources with windows that only wait for the source's rate, as of the last tick."""
     agenda: Agenda = field(default_factory=Agenda)
+
+    def take(self, config: Config) -> None:
+        """Go on by another config. Windows that are being measured are recorded by what was asked of them."""
+        self.config, self.agenda = config, Agenda()
 
     def tick(self, now: datetime) -> None:
         """Start every window that is due and for which there is room."""
@@ -170,7 +176,7 @@ class Runner:
         if claim is None:
             return False
         history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
-        job = Job(dataset, source, window, now, history, self.reference(dataset, window))
+        job = replace(Job(dataset, source, window, now, history, self.reference(dataset, window)), **self.people(dataset, window))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
         skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
         self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
@@ -187,13 +193,20 @@ class Runner:
             first = calendar.holding(datetime(kept.start.year, kept.start.month, kept.start.day, 12, tzinfo=UTC))
             last = calendar.holding(datetime(kept.end.year, kept.end.month, kept.end.day, 12, tzinfo=UTC))
             return past.between(self.store, dataset.name, first.start, last.start)
-        if dataset.every >= DAY:
+        if isinstance(kept, Golden) or dataset.every >= DAY:
             return None
         days = Calendar(DAY, dataset.timezone)
         first = days.holding(window.start - timedelta(days=kept.days))
         found = past.between(self.store, dataset.name, first.start, window.start)
         weekday = window.local_start.weekday()
         return [one for one in found if not kept.same_weekday or days.holding(one[0]).local_start.weekday() == weekday]
+
+    def people(self, dataset: Dataset, window: Window) -> dict[str, Any]:
+        """What people said of this dataset's past, and the golden table's profile, as parts of a Job."""
+        golden = dataset.reference.table if isinstance(dataset.reference, Golden) else None
+        found = references.in_force(self.store, dataset.name, window.start, golden)
+        marks = references.marked(self.store, dataset.name)
+        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, "marks": marks}
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""
@@ -203,19 +216,34 @@ class Runner:
         for name in [name for name, r in self.running.items() if r.future.done()]:
             run = self.running[name]
             try:
-                finished.append(self.recorded(run, now))
+                more = self.recorded(run, now)
             except Exception as fault:
                 if not _its_own(fault):
                     raise
                 # Its lease runs out, and it is tried again; the windows behind it are not held up.
                 log.error("window dataset=%s start=%s is not recorded: %s", name, run.claim.window.start, plain(fault))
+                more = None
             # Only now: where the store fails, the measured window waits here for the next try.
             del self.running[name]
+            if more is not None and more.measured.apart is not None and more.decision is not None:
+                self.running[name] = self.judging_apart(run, more)
+            elif more is not None:
+                finished.append(more)
         return finished
+
+    def judging_apart(self, run: Running, so_far: Finished) -> Running:
+        """What is slow to judge is judged after the rest is recorded, so that it delays no alert. Until it is done the window is
+        ours and unfinished: who takes it over after a crash measures it again, and tells nothing twice."""
+        limit = run.dataset.timeout.total_seconds()
+        seconds = limit - (so_far.measured.seconds or 0.0)
+        args = [run.dataset, so_far.measured.apart, seconds]
+        return replace(
+            run, future=self.workers.schedule(worker.judge_apart, args=args, timeout=limit), so_far=so_far, left_out=None
+        )
 
     def recorded(self, run: Running, now: datetime) -> Finished:
         """The window, recorded; one whose outcome no store could take is recorded as errored, with that as the reason."""
-        measured = outcome(run.future, run.dataset)
+        measured = outcome(run.future, run.dataset) if run.so_far is None else judged_at_last(run, run.so_far)
         if run.left_out is not None:
             measured = replace(measured, results=[*measured.results, run.left_out])
         try:
@@ -241,8 +269,9 @@ class Runner:
             news.subjects(dataset),
             decide,
             retry_at if measured.state == "errored" else None,
+            more=measured.apart is not None,
         )
-        finished = Finished(dataset, claim.window, measured, decision)
+        finished = Finished(dataset, claim.window, measured, _both(run.so_far, decision))
         log_window(finished)
         return finished
 
@@ -276,6 +305,30 @@ def outcome(future: Future[Measured], dataset: Dataset) -> Measured:
     except Exception as fault:  # Out of memory, a crash in a driver: the window's fault, never the daemon's.
         reason = _death(fault)
     return errored(reason)
+
+
+def judged_at_last(run: Running, so_far: Finished) -> Measured:
+    """The window with the verdicts that took long; a worker that died has none, and the checks are errored."""
+    measured = so_far.measured
+    try:
+        late = [fit.result(result) for result in run.future.result()]
+    except Exception as fault:
+        reason = "there was no more time for it; raise the dataset's timeout" if isinstance(fault, TooLate) else _death(fault)
+        checks = {check.name: check for check in run.dataset.checks if check.name in measured.awaited}
+        late = [
+            Result(name, check.kind, check.family, Status.ERRORED, f"{name} could not be judged: {reason}")
+            for name, check in checks.items()
+        ]
+    return replace(measured, results=[*measured.results, *late], apart=None, awaited=())
+
+
+def _both(so_far: Finished | None, decision: Decision | None) -> Decision | None:
+    """What was told of a window, first and at last."""
+    first = so_far.decision if so_far is not None else None
+    if first is None or decision is None:
+        return decision
+    changes = (*first.news.changes, *decision.news.changes)
+    return replace(decision, news=replace(decision.news, changes=changes), deliveries=[*first.deliveries, *decision.deliveries])
 
 
 def errored(reason: str) -> Measured:

@@ -9,25 +9,30 @@ import ctypes
 import hashlib
 import logging
 import os
+import pickle
 import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from checks.base import Check, Past, Table, View, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Categories, Population, Question, Schema
+from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
-from monitor.dataset import Dataset, Previous
+from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
-from monitor.judging import judged_apart, judged_together
+from monitor.judging import judged_apart, judged_together, packed
 from monitor.kinds import check_kinds
-from monitor.sources.base import NoData, SourceDown, SourceError
+from monitor.sources.base import NoData, Place, SourceDown, SourceError
+
+if TYPE_CHECKING:
+    from monitor.measuring.measure import Reading
 
 HISTORY = 90
 """Windows of history that a check may look at."""
@@ -56,11 +61,12 @@ def measure_window(job: Job) -> Measured:
     dataset = job.dataset
     try:
         with reading(job.source, dataset.place, job.window, dataset.timeout) as read:
-            history = _history(job)
+            history = earlier(job)
             checks = chosen(dataset, read.schema)
             asked = questions(checks, dataset, read.schema)
             references = [past.window for past in _reference(job, history)]
-            profile = measure(read, asked, _grids(history), references[-7:])
+            job, golden = _with_golden(job, read, asked, history)
+            profile = measure(read, asked, grids(job, history), references[-7:])
     except NoData as nothing:
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
@@ -69,26 +75,53 @@ def measure_window(job: Job) -> Measured:
         return _errored(MEASURE, str(fault), began)
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
-    results = judge(job, checks, profile, history, began)
+    found = concluded(job, checks, profile, history, began)
+    table = dataset.reference.table if isinstance(dataset.reference, Golden) else None
+    return replace(found, golden=golden, golden_table=table)
+
+
+def concluded(
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
+) -> Measured:
+    """What a profile comes to, measured just now or long ago (`began` None)."""
+    began = time.monotonic() if began is None else began
+    results, apart = judge(job, checks, profile, history)
+    waiting, refused = packed(apart)
+    results += refused
     if not profile.rows and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
-        results.append(_no_data(dataset, job, "the window has no rows"))
-    results = [_unseen(result, dataset.mask) for result in results]
+        results.append(_no_data(job.dataset, job, "the window has no rows"))
     state: State = "done" if profile.rows else "no_data"
     rows = rows_in_all(profile.answers(), profile.rows)
-    return Measured(state, results, rows, time.monotonic() - began, profile.to_bytes())
+    seconds, said = time.monotonic() - began, _said_of_a_sample(profile)
+    return Measured(
+        state,
+        [_finished(result, said, job.dataset.mask) for result in results],
+        rows,
+        seconds,
+        profile.to_bytes(),
+        apart=pickle.dumps((waiting, said)) if waiting else None,
+        awaited=tuple(check.name for check, _ in apart),
+        reference_version=job.reference_version,
+    )
+
+
+def judge_apart(dataset: Dataset, pairs: bytes, seconds: float) -> list[Result]:
+    """The verdicts that a measured window still waits for, within so many seconds; see `Measured.apart`."""
+    waiting, said = pickle.loads(pairs)  # noqa: S301 - from a worker of ours
+    return [_finished(result, said, dataset.mask) for result in judged_apart(waiting, seconds)]
 
 
 def judge(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
-) -> list[Result]:
-    """Every check on the whole window and on each of its segments. `began` is when the worker did, on the monotonic clock."""
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored]
+) -> tuple[list[Result], list[tuple[Check, View]]]:
+    """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged."""
     apart: list[tuple[Check, View]] = []
     here: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
-    reference = None if rolling else merge(past.profile for past in _reference(job, history))
+    pools = _Pools(job, history, rolling)
     results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
@@ -100,21 +133,59 @@ def judge(
         if isinstance(unread, Broken):
             results.append(_result(check, Status.ERRORED, f"{check.name}: {unread.reason}"))
             continue
+        since = accepted_since(job.accepted, check)
+        recent = [past for past in history if since is None or past.window.start >= since]
         for segment in _segments(check, job.dataset, profile):
-            view = _view(job, check, profile, history, reference, segment)
+            view = _view(job, check, profile, recent, pools.since(since), segment)
+            view = replace(view, before=history[-1].profile.schema if history else None)
             (apart if check.apart else here).append((check, view))
-    results += judged_together(here)
-    results += judged_apart(job.dataset, apart, time.monotonic() if began is None else began)
-    return [_of_a_sample(result, profile) for result in results]
+    return [*results, *judged_together(here)], apart
 
 
-def _of_a_sample(result: Result, profile: Profile) -> Result:
-    """A verdict on a sample says so, except the number of rows, which is known."""
+def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
+    """When the level that a check looks at was last accepted as normal, for the table or one of its columns; None: never."""
+    return max((accepted[about] for about in ("", *check.watched) if about in accepted), default=None)
+
+
+@dataclass
+class _Pools:
+    """What counts as normal, pooled, from an accepted moment on; each made once, whichever checks ask for it."""
+
+    job: Job
+    history: Sequence[Stored]
+    rolling: bool
+    made: dict[datetime | None, Profile | None] = field(default_factory=dict)
+
+    def since(self, moment: datetime | None) -> Profile | None:
+        if self.rolling:
+            return None
+        if moment not in self.made:
+            self.made[moment] = merge(self._from(moment))
+        return self.made[moment]
+
+    def _from(self, moment: datetime | None) -> list[Profile]:
+        if moment is None:
+            golden = _profile(self.job.golden) if self.job.golden else None
+            return [golden] if golden else [past.profile for past in _reference(self.job, self.history)]
+        stored = _reference(self.job, self.history)
+        newer = [past for past in stored if past.window.start >= moment]
+        # A stretch or a table of before the new level is no longer normal: what came since is.
+        return [past.profile for past in newer or [past for past in self.history if past.window.start >= moment]]
+
+
+def _finished(result: Result, sample: tuple[int, float] | None, mask: Sequence[str]) -> Result:
+    """A verdict on a sample says so, except the number of rows, which is known; values of masked columns are not shown."""
+    if sample is not None and result.kind != ROW_COUNT and result.status is not Status.ERRORED:
+        of = f"on a sample of {amount(sample[0], 'rows')} of {amount(sample[1], 'rows')} rows"
+        details = {**(result.details or {}), "sample": list(sample)}
+        result = replace(result, message=f"{result.message}; {of}", details=details)
+    return _unseen(result, mask)
+
+
+def _said_of_a_sample(profile: Profile) -> tuple[int, float] | None:
+    """The rows that were measured and the rows in all, where a part of the window was."""
     whole = profile.answers().get(IN_ALL)
-    if not isinstance(whole, Number) or result.kind == ROW_COUNT or result.status is Status.ERRORED:
-        return result
-    said = f"{result.message}; on a sample of {amount(profile.rows, 'rows')} of {amount(whole.value or 0, 'rows')} rows"
-    return replace(result, message=said, details={**(result.details or {}), "sample": [profile.rows, whole.value]})
+    return (profile.rows, whole.value or 0) if isinstance(whole, Number) else None
 
 
 def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:
@@ -153,11 +224,14 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
 
 @dataclass(frozen=True)
 class Stored:
+    """An earlier window's profile, as read from the store."""
+
     window: Window
     profile: Profile
 
 
-def _history(job: Job) -> list[Stored]:
+def earlier(job: Job) -> list[Stored]:
+    """The history that the job brings, oldest first."""
     return _readable(job, job.history)
 
 
@@ -180,6 +254,8 @@ def _profile(body: bytes) -> Profile | None:
 def _reference(job: Job, history: Sequence[Stored]) -> list[Stored]:
     """The windows that count as normal for this one."""
     kept = job.dataset.reference
+    if isinstance(kept, Golden):
+        return list(history)
     if job.reference is not None or not isinstance(kept, Previous):
         return _readable(job, job.reference or ())
     since = job.window.start - timedelta(days=kept.days)
@@ -190,10 +266,30 @@ def _reference(job: Job, history: Sequence[Stored]) -> list[Stored]:
     return [past for past in near if past.window.local_start.weekday() == weekday]
 
 
-def _grids(history: Sequence[Stored]) -> Mapping[str, Grid]:
+def _with_golden(
+    job: Job, read: Reading, asked: Mapping[Population, Sequence[Question]], history: Sequence[Stored]
+) -> tuple[Job, bytes | None]:
+    """The job with the profile of its golden table, and that profile where this window is the first to need it."""
+    from monitor.measuring.measure import Reading, measure
+
+    kept, dataset = job.dataset.reference, job.dataset
+    if not isinstance(kept, Golden) or (job.golden and _profile(job.golden)):
+        return job, None
+    # Rows are not kept, so none are drawn.
+    stored = {population: [q for q in questions if not isinstance(q, Sample)] for population, questions in asked.items()}
+    place = Place(kept.table, None, None, dataset.timezone)
+    whole = Reading(read.source, read.connection, place, job.window, read.source.relation(read.connection, place))
+    golden = measure(whole, stored, grids(job, history)).to_bytes()
+    return replace(job, golden=golden), golden
+
+
+def grids(job: Job, history: Sequence[Stored]) -> Mapping[str, Grid]:
+    """The grids that the past has pinned, by the question's key."""
     from monitor.measuring.measure import pinned
 
-    return pinned([past.profile for past in history])
+    # What is to be compared must lie on one grid.
+    golden = _profile(job.golden) if job.golden else None
+    return pinned([*([golden] if golden else ()), *(past.profile for past in history)])
 
 
 def _by(check: Check, dataset: Dataset) -> tuple[str, ...]:
@@ -222,11 +318,12 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
-        before=history[-1].profile.schema if history else None,
         history=past,
         reference=reference.answers(check.where, segment) if reference else None,
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
+        marks=job.marks,
+        accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
 

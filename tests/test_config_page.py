@@ -10,12 +10,15 @@ import pytest
 from pydantic import BaseModel
 
 from alerts.base import Channel
+from alerts.pace import Pace
 from alerts.routing import Route
+from alerts.rules import Rules
+from alerts.silencing import Maintenance
 from monitor import kinds
 from monitor.config import load
 from monitor.dataset import Dataset
 from monitor.durations import parse
-from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source
 
 ROOT = Path(__file__).parent.parent
@@ -24,10 +27,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[sources.NAME]": Source,
     "[channels.NAME]": Channel,
     "[[routes]]": Route,
+    "[telling]": Pace,
+    "[[maintenance]]": Maintenance,
+    "[incidents]": Rules,
     "[store]": StoreSettings,
     "[daemon]": DaemonSettings,
     "[reports]": ReportSettings,
     "[summary]": SummarySettings,
+    "[heartbeat]": HeartbeatSettings,
 }
 
 
@@ -40,7 +47,7 @@ def table(section: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_the_page_names_every_key_of_a_section(section: str) -> None:
-    assert table(section).keys() == SECTIONS[section].model_fields.keys() - {"name"}
+    assert table(section).keys() == {f.alias or name for name, f in SECTIONS[section].model_fields.items()} - {"name"}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -237,7 +237,7 @@ def test_kill_minus_nine_at_any_point_loses_nothing_and_tells_nothing_twice(tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
-def test_workers_that_are_killed_are_there_again(tmp_path: Path, postgres: Server) -> None:
+def test_k3_workers_that_are_killed_are_there_again(tmp_path: Path, postgres: Server) -> None:
     postgres.run(
         "DROP TABLE IF EXISTS steady",
         "CREATE TABLE steady (created_at timestamptz, amount float8)",

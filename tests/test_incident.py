@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.incident import Change, Happened, Incident, News, Standing, news
+from alerts.deciding import news
+from alerts.incident import Change, Happened, Incident, News, Standing
 from alerts.problem import Problem, Sighting, State
 from checks.result import Family, Result, Severity, Status
 

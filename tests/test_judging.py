@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,10 +65,10 @@ def view(**answers: Answer) -> View:
     return View(WINDOW, WINDOW.end, 10, {"a": "float64"}, {"sample(window,5000)": Broken("none"), "rows": Broken("x"), **answers})
 
 
-def judged(*checks: Check, timeout: float = 600.0, left: float | None = None) -> dict[str, Result]:
-    dataset = ORDERS.model_copy(update={"timeout": timedelta(seconds=timeout)})
-    began = time.monotonic() - (0.0 if left is None else timeout - left)
-    return {r.check: r for r in judging.judged_apart(dataset, [(c, view()) for c in checks], began)}
+def judged(*checks: Check, seconds: float = 600.0) -> dict[str, Result]:
+    pairs, refused = judging.packed([(c, view()) for c in checks])
+    assert not refused
+    return {r.check: r for r in judging.judged_apart(pairs, seconds)}
 
 
 def test_they_are_judged_elsewhere_on_what_they_asked_for_alone() -> None:
@@ -100,14 +99,15 @@ def test_the_end_of_one_is_its_own(how: Literal["endless"], said: str) -> None:
 
 
 def test_what_is_left_of_the_dataset_s_time_is_all_they_have() -> None:
-    found = judged(Trouble(id="bad", how="endless", timeout=1000), Trouble(id="after"), timeout=100.0, left=6.0)
+    found = judged(Trouble(id="bad", how="endless", timeout=1000), Trouble(id="after"), seconds=6.0)
     assert found["bad"].status is Status.ERRORED
     assert found["after"].status is Status.ERRORED
     assert all("there was no more time for it" in r.message for r in found.values())
 
 
 def test_a_check_that_cannot_travel_is_errored() -> None:
-    found = judging.judged_apart(ORDERS, [(Trouble(id="bad"), view(**{"sample(window,5000)": lambda: 0}))], time.monotonic())  # type: ignore[arg-type]
+    pairs, found = judging.packed([(Trouble(id="bad"), view(**{"sample(window,5000)": lambda: 0}))])  # type: ignore[arg-type]
+    assert not pairs
     assert [(r.status, "cannot be handed to a process of its own" in r.message) for r in found] == [(Status.ERRORED, True)]
 
 
@@ -116,7 +116,7 @@ def test_a_descriptor_that_wants_data_from_the_network_is_an_error_that_says_wha
     check = Evidently(metric="MeanValue", column="mood", descriptors=(mood,), at_most=1)
     frame = Rows(pd.DataFrame({"review": ["good", "bad"] * 20}))
     seen = View(WINDOW, WINDOW.end, 40, {"review": "string"}, {"sample(window,5000)": frame})
-    [found] = judging.judged_apart(ORDERS, [(check, seen)], time.monotonic())
+    [found] = judging.judged_apart(judging.packed([(check, seen)])[0], 600.0)
     assert found.status is Status.ERRORED
     assert found.message.endswith(
         "it needs NLTK's vader_lexicon, which is not on this machine and is not downloaded by us; "

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from alerts.console import Console
+from alerts.deciding import LATE_ROWS
 from alerts.incident import Happened
 from alerts.routing import Route
 from checks.result import Family, Result, Severity, Status
@@ -73,6 +74,7 @@ class World:
         decide = deciding(self.config, self.dataset, window, measured, now)
         decision = ledger.record(self.store, claim, measured, now, subjects(self.dataset), decide)
         assert isinstance(decision, Decision)
+        self.last = decision.news.changes
         return [(str(c.incident.family), c.happened) for c in decision.news.changes]
 
     def open(self) -> list[str]:
@@ -170,23 +172,24 @@ def test_a_check_that_cannot_be_judged_is_trouble_of_its_own(world: World) -> No
 def test_the_same_window_recorded_again_tells_nothing_new(world: World) -> None:
     world.see(0, done("missing(a) F"))
     assert world.see(0, done("missing(a) F")) == []
+    assert world.see(0, done("missing(a) F")) == []
+
+
+def test_a_window_measured_again_with_the_rows_that_came_late_closes_what_it_had_opened(world: World) -> None:
+    world.see(0, done("missing(a) F"))
+    assert world.see(0, done("missing(a) O")) == [("quality", Happened.RESOLVED)]
+    assert world.last[0].reason == LATE_ROWS
     assert world.see(0, done("missing(a) O")) == []
+    assert world.see(1, done("missing(a) O")) == []
 
 
-def test_what_turns_critical_at_night_is_not_held_back_by_a_warning_that_waits(tmp_path: Path) -> None:
+def test_a_warning_in_quiet_hours_waits_and_goes_at_once_when_it_turns_critical(tmp_path: Path) -> None:
     world = World(tmp_path, quiet="00:00-08:00")
     world.see(0, done("missing(a) F"))
-    assert waiting(world, START + DAY) == [("message", False)]
+    assert waiting(world, START + DAY) == []
     night = START + DAY + timedelta(hours=2)
     world.see(1, done("missing(a) C"), night)
-    assert waiting(world, night) == [("message", True), ("message", True)]
-
-
-def test_a_warning_that_waits_is_not_hurried_by_another_warning(tmp_path: Path) -> None:
-    world = World(tmp_path, quiet="00:00-08:00")
-    world.see(0, done("missing(a) F"))
-    world.see(1, done("missing(a) F", "missing(b) F"), START + DAY)
-    assert waiting(world, START + DAY) == [("message", False), ("message", False)]
+    assert waiting(world, night) == [("message", True)]
 
 
 def waiting(world: World, now: datetime) -> list[tuple[str, bool]]:

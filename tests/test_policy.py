@@ -15,7 +15,7 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.job import Job
-from monitor.replaying import Measured, replayed
+from monitor.rejudging import Measured, replayed
 from monitor.sources.files import Files
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -63,7 +63,7 @@ def last(fault: Sequence[Row], **more: object) -> list[Result]:
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
     now, past = moved[-1], [worker.Stored(m.window, m.profile) for m in moved[:-1]]
     job = Job(dataset, Files(), now.window, now.window.end)
-    return worker.judge(job, worker.chosen(dataset, now.profile.schema), now.profile, past)
+    return worker.judge(job, worker.chosen(dataset, now.profile.schema), now.profile, past)[0]
 
 
 def found(results: Sequence[Result]) -> list[Result]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.problem import REMEMBERED, Move, Problem, Sighting, State, advance, needed
+from alerts.problem import Move, Problem, Sighting, State, advance, needed
+from alerts.rules import REMEMBERED
 from checks.result import Bounds, Family, Result, Severity, Status
 
 START = datetime(2026, 11, 23, tzinfo=UTC)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from checks.profile import Number, Profile
 from checks.result import Status
 from checks.window import Window
-from monitor import daemon
+from monitor import daemon, worker
 from monitor.coarsening import Coarsening
 from monitor.config import Config, load
 from monitor.job import Measured
@@ -71,6 +71,26 @@ class Never:
         return Future()
 
 
+class Slow(InLine):
+    """Does what is judged apart only when it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Callable[..., Any], Sequence[Any], Future[Any]]] = []
+
+    def schedule(self, function: Callable[..., Any], args: Sequence[Any], timeout: float) -> Future[Any]:
+        if function is not worker.judge_apart:
+            return super().schedule(function, args, timeout)
+        future: Future[Any] = Future()
+        self.held.append((function, args, future))
+        return future
+
+    def release(self) -> None:
+        for function, args, future in self.held:
+            future.set_result(function(*args))
+        self.held.clear()
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / "landing").mkdir()
@@ -119,6 +139,11 @@ def work(runner: Runner, now: datetime) -> list[Finished]:
 def rows(store: Store) -> list[Any]:
     with store.reading() as connection:
         return list(connection.execute(select(windows).order_by(windows.c.dataset, windows.c.start)))
+
+
+def written(store: Store) -> list[Any]:
+    with store.reading() as connection:
+        return list(connection.execute(select(deliveries)))
 
 
 # What is due.
@@ -382,6 +407,60 @@ def test_a_window_of_the_past_is_measured_and_nobody_is_told(home: Path, store: 
     assert looking.found_incidents(store, everything=True) == []
 
 
+EVIDENTLY = ORDERS.replace(
+    "checks = [", """checks = [{kind = "evidently", metric = "MeanValue", column = "amount", at_most = 1, id = "mean"}, """
+)
+
+
+def test_what_is_slow_to_judge_delays_no_alert(home: Path, store: Store) -> None:
+    land(home, 22, missing=10)
+    pool = Slow()
+    runner = Runner(config(home, EVIDENTLY, TEAM), store, pool)
+    runner.tick(NOON)
+    assert runner.collect(NOON) == []
+    [told] = written(store)
+    assert "amount" in told.payload
+    [before] = looking.found_incidents(store)
+    assert ledger.claim(store, "orders", november(22), HOUR) is None, "the window is still ours"
+
+    pool.release()
+    [finished] = runner.collect(NOON)
+
+    assert {r.check: str(r.status) for r in finished.measured.results} == {
+        "missing(amount)": "failed",
+        "row_count": "passed",
+        "mean": "failed",
+    }
+    assert finished.decision is not None
+    assert [str(c.happened) for c in finished.decision.news.changes] == ["opened", "opened"], "both, for the reports"
+    assert before in looking.found_incidents(store)
+    assert len(written(store)) == 2
+    assert runner.running == {}
+    runner.tick(NOON)
+    assert runner.running == {}
+
+
+def test_a_window_taken_over_before_its_slow_verdicts_tells_nothing_twice(home: Path, store: Store) -> None:
+    land(home, 22, missing=10)
+    first = Runner(config(home, EVIDENTLY, TEAM), store, Slow())
+    first.tick(NOON)
+    first.collect(NOON)
+    first.give_back()
+
+    pool = Slow()
+    second = Runner(config(home, EVIDENTLY, TEAM), store, pool)
+    second.tick(NOON)
+    assert second.collect(NOON) == []
+    assert len(written(store)) == 1
+    pool.held[0][2].set_exception(MemoryError())
+    pool.held.clear()
+    [finished] = second.collect(NOON)
+
+    errored = [r for r in finished.measured.results if str(r.status) == "errored"]
+    assert [r.check for r in errored] == ["mean"]
+    assert "the worker process failed (MemoryError" in errored[0].message
+
+
 def test_a_window_that_the_store_cannot_take_now_is_recorded_when_it_can(
     home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,7 +469,7 @@ def test_a_window_that_the_store_cannot_take_now_is_recorded_when_it_can(
     runner = Runner(config(home, ORDERS), store, pool)
     runner.tick(NOON)
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OperationalError("insert", {}, Exception("database or disk is full"))
 
     with monkeypatch.context() as patched:
@@ -478,7 +557,7 @@ checks = [{kind = "missing", column = "amount", at_most = 0.1}]
 """
 
 
-def test_a_query_that_hangs_is_killed_at_its_deadline_and_others_go_on(home: Path, store: Store) -> None:
+def test_p2_a_query_that_hangs_is_killed_at_its_deadline_and_others_go_on(home: Path, store: Store) -> None:
     land(home, 22)
     with workers(2) as pool:
         finished = {f.dataset.name: f for f in ended(Runner(config(home, HANGING, ORDERS), store, pool), NOON)}

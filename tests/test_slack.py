@@ -180,7 +180,7 @@ def test_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: s
 
 
 @pytest.mark.parametrize("letter", ["x", "&", "<", "`", "é", "🔴", "\n", "@here "])
-def test_a_message_of_any_size_stays_within_slacks_limits(slack: FakeSlack, letter: str) -> None:
+def test_s9_a_message_of_any_size_stays_within_slacks_limits(slack: FakeSlack, letter: str) -> None:
     huge = letter * 20_000
     message = replace(
         everywhere(huge),

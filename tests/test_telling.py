@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from alerts.incident import Change, Happened, Incident
 from alerts.message import Message
+from alerts.outcome import Heard, Outcome, Times, channels_of, ruling
 from alerts.problem import Problem, State
 from alerts.routing import Route
 from alerts.telling import EXPIRES, Delivery, Subject, deliveries, harmless, message
@@ -45,8 +46,15 @@ def change(happened: Happened = Happened.OPENED, revision: int = 1, severity: Se
 def sent(
     what: Change, *to: str, rooted: tuple[str, ...] = (), now: datetime = NOON, quiet: str | None = None, threads: Any = THREADS
 ) -> list[Delivery]:
-    route = Route.model_validate({"to": to, "quiet": quiet})
-    return deliveries(what, SUBJECT, route, threads, frozenset(rooted), now)
+    """What goes out now, as the deciding would have it."""
+    route, times = Route.model_validate({"to": to, "quiet": quiet}), Times(now)
+    heard = {name: Heard(threads[name], name in rooted) for name in threads}
+    said = message(what, SUBJECT, route, now)
+    out: list[Delivery] = []
+    for channel in channels_of(route, heard):
+        if ruling(what, heard[channel], None, route, times).outcome is Outcome.TOLD:
+            out += deliveries(what, said, channel, heard[channel], route, times)
+    return out
 
 
 def forms(rows: list[Delivery]) -> list[tuple[str, str]]:
@@ -104,9 +112,10 @@ def test_a_channel_without_threads_gets_messages(happened: Happened, rooted: boo
     assert forms(sent(change(happened, 3), "mail", rooted=("mail",) if rooted else ())) == expected
 
 
-def test_only_what_got_worse_is_shown_in_the_channel_too() -> None:
+def test_only_what_got_worse_or_began_again_is_shown_in_the_channel_too() -> None:
     shown = {h: [r.broadcast for r in sent(change(h, 2), "slack", rooted=("slack",)) if r.form == "line"] for h in Happened}
-    assert shown == {h: [h is Happened.WORSE] for h in Happened}
+    loud = {Happened.WORSE, Happened.REOPENED, Happened.RELEASED}
+    assert shown == {h: [h in loud] for h in Happened}
 
 
 def test_who_was_told_hears_of_the_end_whatever_the_route_says_by_then() -> None:
@@ -138,10 +147,14 @@ def test_an_empty_route_mutes() -> None:
 # When.
 
 
-def test_a_warning_waits_for_the_end_of_the_quiet_hours() -> None:
-    [row] = sent(change(), "slack", now=NIGHT, quiet="22:00-08:00")
-    assert row.not_before == datetime(2026, 11, 24, 8, tzinfo=UTC)
-    assert row.expires_at == row.not_before + EXPIRES
+def test_a_warning_is_not_sent_in_quiet_hours() -> None:
+    assert sent(change(), "slack", now=NIGHT, quiet="22:00-08:00") == []
+
+
+def test_what_was_told_by_day_goes_on_at_night_in_its_thread_and_not_aloud() -> None:
+    for happened in (Happened.WORSE, Happened.JOINED, Happened.RESOLVED):
+        rows = sent(change(happened, 2), "slack", rooted=("slack",), now=NIGHT, quiet="22:00-08:00")
+        assert [(row.form, row.broadcast) for row in rows] == [("edit", False), ("line", False)]
 
 
 @pytest.mark.parametrize("happened", list(Happened))

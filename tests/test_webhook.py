@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,13 +52,34 @@ def test_the_whole_message_is_posted_and_can_be_read_back(sink: WebhookSink) -> 
     assert Message.from_json(post.json["message"]) == MESSAGE
 
 
-def test_the_signature_is_of_the_raw_body(sink: WebhookSink) -> None:
+def test_the_signature_is_of_the_time_and_the_raw_body(sink: WebhookSink) -> None:
     hook(sink, secret="correct horse").send(OUTGOING)
     (post,) = sink.posts
-    expected = hmac.new(b"correct horse", post.body, hashlib.sha256).hexdigest()
+    stamp = post.headers["x-datavigil-timestamp"]
+    assert int(stamp) > 1_700_000_000
+    expected = hmac.new(b"correct horse", stamp.encode() + b"." + post.body, hashlib.sha256).hexdigest()
     assert post.headers["x-datavigil-signature"] == f"sha256={expected}"
     hook(sink).send(OUTGOING)
     assert "x-datavigil-signature" not in sink.posts[1].headers
+
+
+def test_the_receiver_that_the_docs_show_takes_ours_and_no_forgery_and_no_replay(sink: WebhookSink) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "channels.md").read_text()
+    _, _, source = page.partition("def is_ours(")
+    names: dict[str, Any] = {"hmac": hmac, "hashlib": hashlib, "time": time}
+    exec(f"def is_ours({source.partition('```')[0]}", names)
+    hook(sink, secret="correct horse").send(OUTGOING)
+    (post,) = sink.posts
+    headers = {"X-Datavigil-Timestamp": post.headers["x-datavigil-timestamp"]}
+    headers["X-Datavigil-Signature"] = post.headers["x-datavigil-signature"]
+    is_ours = names["is_ours"]
+
+    assert is_ours(headers, post.body, b"correct horse")
+    assert not is_ours(headers, post.body + b" ", b"correct horse")
+    assert not is_ours(headers, post.body, b"wrong")
+    stamp = str(int(headers["X-Datavigil-Timestamp"]) - 301)
+    old = hmac.new(b"correct horse", stamp.encode() + b"." + post.body, hashlib.sha256).hexdigest()
+    assert not is_ours({"X-Datavigil-Timestamp": stamp, "X-Datavigil-Signature": f"sha256={old}"}, post.body, b"correct horse")
 
 
 def test_a_key_that_no_header_can_hold_is_encoded_there(sink: WebhookSink) -> None:

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from alerts.incident import Change, Happened
 from checks.result import Family
 from checks.window import Window
-from monitor.dataset import Dataset, Fixed, Previous
+from monitor.dataset import Dataset, Fixed, Golden, Previous
 from monitor.runner import Finished
 
 NAME = re.compile(r"[A-Za-z0-9_-]+-INC-\d+-\d{8}T\d{6}Z-r\d+\.html")
 """Only files of such a name are ever deleted."""
+GOLDEN_DAYS = 28
 MOST_WINDOWS = 7
 
 
@@ -74,7 +75,9 @@ def reach(dataset: Dataset, window: Window) -> tuple[datetime, datetime]:
     if isinstance(kept, Fixed):
         first, last = (datetime(d.year, d.month, d.day, 12, tzinfo=UTC) for d in (kept.start, kept.end))
         return dataset.calendar.holding(first).start, dataset.calendar.holding(last).start
-    return window.start - timedelta(days=kept.days), window.start
+    # Rows are drawn from the dataset's own windows, also where a golden table says what is normal.
+    days = GOLDEN_DAYS if isinstance(kept, Golden) else kept.days
+    return window.start - timedelta(days=days), window.start
 
 
 def references(dataset: Dataset, window: Window, known: Sequence[tuple[datetime, datetime]]) -> list[Window]:

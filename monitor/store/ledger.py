@@ -16,7 +16,7 @@ from checks.window import Window
 from monitor import fit
 from monitor.job import Measured
 from monitor.rates import Rate
-from monitor.store import days, decisions
+from monitor.store import days, decisions, references
 from monitor.store.decisions import LIVE, Before, Claim, Decision
 from monitor.store.leases import left, owner
 from monitor.store.store import Store
@@ -63,7 +63,7 @@ def claim(
             ).scalar_one()
             return Claim(made, dataset, window, token, 1)
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
-        return Claim(row.id, dataset, window, token, row.attempts + 1)
+        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"})
 
     return store.attempt(work)
 
@@ -107,9 +107,11 @@ def record(
     subjects: Sequence[str],
     decide: Callable[[Before], Decision] | None,
     retry_at: datetime | None = None,
+    more: bool = False,
 ) -> Decision | None:
     """Everything that a window came to, in one transaction: profile, results, problems, incidents, events, deliveries.
 
+    `more`: there are verdicts to come, the claim is kept and the window is not finished.
     `decide` is pure and may be called again where another writer was faster; None: a window of the past, tells nobody.
     Gives None, and writes nothing, where the claim has passed to somebody else.
     """
@@ -123,8 +125,10 @@ def record(
         _write_measured(connection, claim, measured, now)
         decision = None
         if decide is not None:
-            decision = decide(decisions.before(connection, subjects, claim))
+            decision = decide(decisions.before(connection, subjects, claim, now))
             decisions.write(connection, decision, now)
+        if more:
+            return decision or Decision(News())
         connection.execute(
             update(windows)
             .where(windows.c.id == claim.id)
@@ -156,7 +160,11 @@ def _write_measured(connection: Connection, claim: Claim, measured: Measured, no
     connection.execute(
         delete(results).where(results.c.dataset == claim.dataset, results.c.window_start == start, results.c.window_end == end)
     )
-    rows = [_result_row(claim.dataset, claim.window, result, now) for result in measured.results]
+    version = measured.reference_version
+    if measured.golden is not None:
+        row = {"author": "datavigil", "note": measured.golden_table, "body": measured.golden}
+        version = references.add(connection, claim.dataset, references.GOLDEN, now, **row)
+    rows = [_result_row(claim.dataset, claim.window, result, now) | {"reference_version": version} for result in measured.results]
     if rows:
         connection.execute(insert(results), rows)
 

@@ -58,3 +58,14 @@ def between(store: Store, dataset: str, start: datetime, end: datetime) -> list[
     )
     with store.reading() as connection:
         return [(r.start, r.end, r.body) for r in connection.execute(query)]
+
+
+def windows_between(store: Store, dataset: str, start: datetime | None, end: datetime) -> list[Stored]:
+    """The windows themselves that were measured from `start` (None: ever) to `end`, oldest first."""
+    query = select(profiles.c.start, profiles.c.end, profiles.c.body).where(
+        profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= end
+    )
+    if start is not None:
+        query = query.where(profiles.c.start >= start)
+    with store.reading() as connection:
+        return [(r.start, r.end, r.body) for r in connection.execute(query.order_by(profiles.c.start))]

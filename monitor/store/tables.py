@@ -138,8 +138,25 @@ references = Table(
     Column("author", String(255)),
     Column("note", Text),
     Column("created_at", UtcTime, nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("rolled_back_at", UtcTime),
+    Column("rolled_back_by", String(255)),
     UniqueConstraint("dataset", "version"),
 )
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("dataset", String(255), nullable=False),
+    Column("start", UtcTime, nullable=False),
+    Column("mark", String(16), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("dataset", "start"),
+)
+"""What people said of a window: `expected` (unusual and fine) or `bad` (no example of normal)."""
 
 results = Table(
     "results",
@@ -184,6 +201,11 @@ incidents = Table(
     Column("acked_by", String(255)),
     Column("acked_at", UtcTime),
     Column("title", Text, nullable=False, server_default=""),
+    Column("resolved_end", UtcTime),
+    Column("held", String(16)),
+    Column("inhibited_by", Id),
+    Column("flapping_since", UtcTime),
+    Index(None, "subject", "family", "id"),
 )
 Index(
     "uq_incidents_open",
@@ -218,6 +240,7 @@ problems = Table(
     Column("inhibited_by", Id),
     Column("silence", Id),
     Column("flapping_since", UtcTime),
+    Column("last_incident", Id),
 )
 
 events = Table(
@@ -230,6 +253,7 @@ events = Table(
     Column("happened", String(32), nullable=False),
     Column("actor", String(255)),
     Column("text", Text, nullable=False),
+    Column("quiet", String(16)),
 )
 
 deliveries = Table(
@@ -239,6 +263,8 @@ deliveries = Table(
     Column("key", String(255), nullable=False, unique=True),
     Column("incident", Id, ForeignKey("incidents.id")),
     Column("channel", String(255), nullable=False),
+    # Of a mail: each recipient has a row of its own. Empty where the channel goes to one place.
+    Column("recipient", String(320), nullable=False, server_default=""),
     Column("form", String(16), nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("broadcast", Boolean, nullable=False, server_default=text("false")),
@@ -261,6 +287,37 @@ deliveries = Table(
     Index(None, "incident", "channel"),
 )
 
+tellings = Table(
+    "tellings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, ForeignKey("incidents.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("channel", String(255), nullable=False),
+    Column("happened", String(32), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    # The key of the digest that told it, the incident of the storm that counts it; NULL: in none, or not yet.
+    Column("digest", String(255)),
+    Column("storm", Id),
+    UniqueConstraint("incident", "revision", "channel", "happened"),
+    Index(None, "channel", "at"),
+)
+"""What became of each change in each channel, and why: what `explain` tells, and what digests and storms are made of."""
+WAITING = text("digest IS NULL AND outcome IN ('held', 'digest')")
+Index("ix_tellings_waiting", tellings.c.channel, sqlite_where=WAITING, postgresql_where=WAITING)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("last_at", UtcTime, nullable=False),
+)
+"""When what comes at times of the day was last done: `digest:CHANNEL:08:00`."""
+
 silences = Table(
     "silences",
     metadata,
@@ -268,11 +325,31 @@ silences = Table(
     Column("subject", String(255)),
     Column("family", String(16)),
     Column("check", String(512)),
+    Column("incident", Id),
     Column("author", String(255), nullable=False),
     Column("reason", Text, nullable=False),
     Column("starts_at", UtcTime, nullable=False),
     Column("ends_at", UtcTime, nullable=False),
 )
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("incident", Id, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("check", String(512), nullable=False),
+    Column("column", String(255), nullable=False, server_default=""),
+    Column("segment", String(512), nullable=False, server_default=""),
+    Column("said", String(32), nullable=False),
+    Column("author", String(255), nullable=False),
+    Column("note", Text),
+    Column("at", UtcTime, nullable=False),
+    UniqueConstraint("incident", "check", "column", "segment", "author", "said"),
+    Index(None, "subject", "check"),
+    Index(None, "at"),
+)
+"""What people said of findings (`not_useful`): a judgement may learn from it, the weekly mail counts it."""
 
 sources = Table(
     "sources",
@@ -286,12 +363,25 @@ channels = Table(
     "channels",
     metadata,
     Column("name", String(255), primary_key=True),
+    # Since when it cannot be reached at all, whether or not it is out of order for that yet.
+    Column("failing_since", UtcTime),
     Column("blocked_since", UtcTime),
     Column("blocked_kind", String(32)),
     Column("reason", Text),
     Column("paused_until", UtcTime),
     Column("probe_at", UtcTime),
 )
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("channel", String(255), primary_key=True),
+    Column("recipient", String(320), primary_key=True),
+    Column("failed_since", UtcTime, nullable=False),
+    Column("suspended_at", UtcTime),
+    Column("reason", Text, nullable=False),
+)
+"""Recipients that a mail server refuses, since when, and whether they are left out for that by now."""
 
 # No foreign key: a report goes with its file, maybe later than its incident.
 reports = Table(
@@ -305,4 +395,14 @@ reports = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("at", UtcTime, nullable=False),
     UniqueConstraint("incident", "revision"),
+)
+
+# The numbers of a week's summary, charts included: whoever sends it again, sends the same.
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("week", String(10), primary_key=True),
+    Column("due_at", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
 )
