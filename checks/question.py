@@ -114,6 +114,21 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """Rows that are the same as another row in all of these columns, beyond the first; a `Number`. Does not merge.
+
+    Not asked of windows with more than `most` rows: it sorts or hashes them whole.
+    """
+
+    columns: tuple[str, ...]
+    most: int = 200_000
+
+    @property
+    def key(self) -> str:
+        return "repeats"
+
+
+@dataclass(frozen=True)
 class Watermark:
     """The newest time before the window's end in the whole table, in epoch seconds; a `Number`. Merges by maximum."""
 
@@ -150,4 +165,4 @@ class Query:
 
 IN_ALL = "rows in all"
 """The key of the number of rows that a sample stands for; not there where all rows were measured."""
-Question = Scalar | Distribution | Categories | Cells | Duplicates | Watermark | Sample | Query
+Question = Scalar | Distribution | Categories | Cells | Duplicates | Repeats | Watermark | Sample | Query

@@ -19,15 +19,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from checks.base import Check, Past, Table, View, judged, rows_in_all
+from checks.base import Check, Past, Table, View, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Population, Question, Sample, Schema
+from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
-from monitor.judging import judged_apart, packed
+from monitor.judging import judged_apart, judged_together, packed
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, Place, SourceDown, SourceError
 
@@ -119,6 +119,7 @@ def judge(
 ) -> tuple[list[Result], list[tuple[Check, View]]]:
     """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged."""
     apart: list[tuple[Check, View]] = []
+    here: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
@@ -139,11 +140,8 @@ def judge(
         for segment in _segments(check, job.dataset, profile):
             view = _view(job, check, profile, recent, pools.since(since), segment)
             view = replace(view, before=history[-1].profile.schema if history else None)
-            if check.apart:
-                apart.append((check, view))
-            else:
-                results += judged(check, view)
-    return results, apart
+            (apart if check.apart else here).append((check, view))
+    return [*results, *judged_together(here)], apart
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
@@ -220,7 +218,9 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
             # Also where it asks nothing: the number of rows is part of every answer.
             here = asked.setdefault(Population(check.where, by), {})
             for question in check.questions(schema):
-                here.setdefault(question.key, question)
+                known = here.setdefault(question.key, question)
+                if isinstance(question, Categories) and isinstance(known, Categories) and question.cap > known.cap:
+                    here[question.key] = question
     return {population: list(found.values()) for population, found in asked.items()}
 
 

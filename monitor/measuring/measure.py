@@ -19,6 +19,7 @@ from checks.question import (
     Population,
     Query,
     Question,
+    Repeats,
     Sample,
     Scalar,
     Watermark,
@@ -218,6 +219,8 @@ def _asked(asking: _Asking, rowset: Rowset) -> Found:
         found.add(each(source, [combined], lambda some: cells.cells(rowset, some[0])))
     for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
+    for repeated in asking.of(Repeats):
+        found.add(each(source, [repeated], lambda some: counting.repeats(rowset, some[0], asking.rows)))
     found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})
     return found
 
@@ -286,7 +289,7 @@ def _empty(question: Question, grids: Mapping[str, Grid]) -> Answer:
         return Histogram.of(grids[question.key], {})
     if isinstance(question, Categories | Cells):
         return Counts({}, distinct=0)
-    if isinstance(question, Duplicates):
+    if isinstance(question, Duplicates | Repeats):
         return Number(0)
     return Broken("this is asked of whole windows only, not of segments")
 
