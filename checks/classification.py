@@ -90,6 +90,9 @@ class Classification(Check):
             raise ValueError('probability must name a column for each class: {cat = "p_cat", dog = "p_dog"}')
         if (self.estimate or self.calibrate) and self.probability is None:
             raise ValueError("an estimate needs a probability column")
+        if self.calibrate and isinstance(self.probability, dict):
+            # The probabilities of a row must add up to 1 again, and no count of bins knows the rows.
+            raise ValueError("calibrate is for two classes, with the probability of the positive one")
         if self.calibrate and not self.estimate:
             raise ValueError("calibrate is for the estimate; set estimate = true too")
         figures = self.baseline if isinstance(self.baseline, dict) else {}
@@ -264,7 +267,7 @@ class Classification(Check):
             made["roc_auc"] = Figure(value, "high", "share", chance=chance(value, rows / 2), off=off)
         errors = [error for one in parts.values() if (error := one.calibration_error()) is not None]
         if errors:
-            made["calibration_error"] = Figure(sum(errors) / len(errors), "low", "share", chance=chance(0.5, rows) / 2, off=0.001)
+            made["calibration_error"] = Figure(sum(errors) / len(errors), "low", "share", chance=chance(0.5, rows) / 2)
         for name in ("log_loss", "brier"):
             made |= self._loss(answers, name, rows)
         return {name: figure for name, figure in made.items() if name in self.names}

@@ -37,8 +37,8 @@ class Limits(BaseModel):
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a window. `chance` is its standard error at this number of rows, `off` the most that measuring it in bins may
-    have changed it."""
+    """One figure of a window. `chance` is its standard error at this number of rows, `off` the most that counting scores of
+    one bin as equal may have changed it."""
 
     value: float
     good: Good
@@ -123,11 +123,14 @@ def _told(
     failed = not bounds.admit(figure.value) if found is None else score > 1
     severe = found is not None and score > 2 and found.may_page
     allowed = bounds_in_words(bounds, figure.unit)
-    off = f"; in bins, off by at most {amount(figure.off, figure.unit)}" if figure.off >= 0.0005 else ""
+    # Scores that are equal and scores that only share a bin look the same.
+    ties = (
+        f"; {amount(2 * figure.off, 'share')} of the pairs share a bin of scores and count as ties" if figure.off >= 0.0005 else ""
+    )
     about = f"{check.id}: {name}" if check.id else f"{check.name}: {name}"
     return check.result(
         Status.FAILED if failed else Status.PASSED,
-        f"{about} is {amount(figure.value, figure.unit)}, {allowed}{figure.said}{off}",
+        f"{about} is {amount(figure.value, figure.unit)}, {allowed}{figure.said}{ties}",
         view,
         value=figure.value,
         bounds=bounds,

@@ -114,7 +114,7 @@ class Regression(Check):
         key = f"{prediction},{target}"
         if {column_kind(schema.get(c, "")) for c in (prediction, target)} != {"number"}:
             return
-        yield Scalar(f"known({key})", lambda t: known(t)[1].cast("int64").sum(), "add")
+        yield Scalar(f"known({key})", lambda t: known(t)[1].sum(), "add")
         yield Scalar(f"labelled({target})", lambda t: t[target].count(), "add")
         yield Scalar(f"error({key})", summed(lambda e: e), "add")
         yield Scalar(f"absolute({key})", summed(lambda e: e.abs()), "add")
@@ -123,7 +123,7 @@ class Regression(Check):
         yield Scalar(f"largest({key})", lambda t: known(t)[0].abs().max(where=known(t)[1]), "max")
         yield Scalar(f"shares({key})", lambda t: shared(t)[0].sum(where=shared(t)[1]), "add")
         yield Scalar(f"square_of_shares({key})", lambda t: (shared(t)[0] * shared(t)[0]).sum(where=shared(t)[1]), "add")
-        yield Scalar(f"not_zero({key})", lambda t: shared(t)[1].cast("int64").sum(), "add")
+        yield Scalar(f"not_zero({key})", lambda t: shared(t)[1].sum(), "add")
         # Not from sums of squares: they lose all digits where the values are far from zero. It does not merge.
         yield Scalar(f"variance({key})", lambda t: t[target].cast("float64").var(how="pop", where=known(t)[1]), "none")
 

@@ -343,6 +343,7 @@ REFUSED = {
     ", bounds = {brier = {at_most = 1}}": "brier is not among the metrics",
     ", bounds = {f1 = {}}": "give at_least, at_most or both",
     ", labels_least = 0": "labels_least: must be above 0",
+    ', estimate = true, calibrate = true, probability = {a = "p", b = "p"}': "calibrate is for two classes",
     ", calibrate = true": "set estimate = true too",
 }
 
@@ -350,6 +351,7 @@ REFUSED = {
 @pytest.mark.parametrize("settings", REFUSED)
 def test_settings_that_mean_nothing_are_refused_with_their_place(settings: str, tmp_path: Path) -> None:
     text = CHURN.replace(', label_delay = "7d"', "") if "label_delay" in settings else CHURN
+    text = text.replace(', probability = "p"', "") if "probability" in settings else text
     with pytest.raises(ConfigError) as refused:
         config(tmp_path, settings, text=text)
 
