@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= demo
 ARGS ?=
+JOBS ?= 2
 
 MAKEFLAGS += --no-print-directory
 PIP = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt $(VENV)/bin/python -m pip
@@ -19,7 +20,7 @@ demo: $(READY)
 	@$(VENV)/bin/datavigil demo $(ARGS)
 
 test: $(READY)-test
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(READY)-test
 	@$(VENV)/bin/ruff check $(SOURCES)

@@ -18,6 +18,14 @@ class NotSent(DeliveryError):
     """Surely not sent, and trying again helps: refused connection, DNS failure, greylisting."""
 
 
+class Unreachable(NotSent):
+    """Surely not sent: there is no way to it. A channel that stays so is out of order, whatever it would say."""
+
+
+class Postponed(NotSent):
+    """Surely not sent, and asking again soon does not help: a mail server that greylists wants minutes."""
+
+
 class RateLimited(DeliveryError):
     """The channel asks for a pause of `after` seconds; not an attempt."""
 
@@ -32,6 +40,10 @@ class Unknown(DeliveryError):
 
 class ChannelBroken(DeliveryError):
     """This channel takes nothing until somebody mends it: archived, not a member, address refused."""
+
+
+class AddressBroken(ChannelBroken):
+    """This one recipient is refused for good; the channel's others may well be taken."""
 
 
 class CredentialBroken(DeliveryError):
@@ -68,6 +80,9 @@ class Channel(BaseModel):
     folds: ClassVar[bool] = False
     """It folds what it is told twice into one by our key, so a repeat is not seen."""
 
+    pace: ClassVar[float] = 0.0
+    """Messages a second that it takes for long, after a small burst; 0: as many as there are."""
+
     fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
     mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
 
@@ -93,3 +108,13 @@ class Channel(BaseModel):
         """The reference of a message with our key that arrived after `since`, None if it did not. Raises CannotLookUp,
         and DeliveryError's other subclasses where the asking itself fails."""
         raise CannotLookUp(f"{self.kind} cannot be asked")
+
+    @property
+    def account(self) -> str:
+        """Channels with the same one break and heal together where the credential does. Never shown: it may hold a secret."""
+        return ""
+
+    def probe(self) -> bool:
+        """Asks, without telling anybody anything, whether the credential is taken: True if so, False where this cannot be asked.
+        Raises DeliveryError's subclasses."""
+        return False

@@ -121,7 +121,7 @@ def _findings(message: Message) -> str:
     if message.lead:
         # How unusual it is belongs to the gravest, which stands first.
         lines[0] = f"{lines[0]}\n_{safe(message.lead, LEAD)}_"
-    if len(lines) > 1:
+    if len(lines) > 1 and message.lead:
         lines.insert(1, "*Also bad*")
     return "\n".join([*lines, *([f"_and {more} more_"] if more else [])])
 
@@ -169,7 +169,8 @@ def _code(message: Message) -> str:
 
 def _footer(message: Message) -> Block:
     repeat = "(may repeat): an earlier try could not be confirmed" if message.may_repeat else ""
-    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 250), when(message.at), repeat]
+    mute = f"mute: `{safe(message.mute, 80)}`" if message.mute else ""
+    parts = [safe(message.incident, 100), safe(message.why, CONTEXT - 350), mute, when(message.at), repeat]
     return {"type": "context", "elements": [_mrkdwn(" · ".join(p for p in parts if p))]}
 
 

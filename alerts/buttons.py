@@ -18,7 +18,7 @@ WORDS: dict[Verb, str] = {
     "accept": "Accept as new normal",
     "not_useful": "Not useful",
 }
-SURE = "From here on this level counts as normal, and nobody is told of it again. It can be rolled back."
+SURE = "From its first bad window on, this level counts as normal. It can be rolled back."
 PREFIX = "datavigil:"
 STAMP = "%Y%m%dT%H%M%S%f"
 VALUE = re.compile(r"(\d{1,18})-(\d{8}T\d{12})")

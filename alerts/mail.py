@@ -20,7 +20,18 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from alerts import weekly_page, weekly_text
-from alerts.base import Channel, ChannelBroken, CredentialBroken, DeliveryError, Impossible, NotSent, Unknown
+from alerts.base import (
+    AddressBroken,
+    Channel,
+    ChannelBroken,
+    CredentialBroken,
+    DeliveryError,
+    Impossible,
+    NotSent,
+    Postponed,
+    Unknown,
+    Unreachable,
+)
 from alerts.message import Message, Outgoing
 from alerts.page import as_html
 from alerts.plain import as_text, clean, subject
@@ -86,6 +97,10 @@ class Mail(Channel):
         return f"mail to {first}" + (f" and {len(others)} more" if others else "")
 
     @property
+    def account(self) -> str:
+        return f"mail {self.server}"
+
+    @property
     def recipients(self) -> tuple[str, ...]:
         return self.to
 
@@ -97,11 +112,6 @@ class Mail(Channel):
         except Impossible:
             # Some filters refuse HTML: what they refuse is tried once as text alone.
             self._deliver(self.written(outgoing, html=False), self._recipients(outgoing.message), until)
-        except ChannelBroken as fault:
-            if outgoing.message.to:
-                # This one address is refused; the channel's others may well be taken.
-                raise Impossible(str(fault)) from None
-            raise
         return message_id(outgoing.key, self.sender)
 
     def written(self, outgoing: Outgoing, html: bool = True) -> EmailMessage:
@@ -240,12 +250,12 @@ def _meaning(fault: Exception, began: bool, host: str) -> DeliveryError:
     if isinstance(fault, ssl.SSLCertVerificationError):
         return CredentialBroken(f"mail server {host} shows a certificate that is not trusted: {fault.verify_message}")
     what = f"mail server {host} {'took the mail but did not confirm it' if began else 'cannot be reached'} ({type(fault).__name__})"
-    return Unknown(what) if began else NotSent(what)
+    return Unknown(what) if began else Unreachable(what)
 
 
 def _all_refused(codes: list[int], host: str) -> DeliveryError:
     said = f"mail server {host} refused every recipient ({', '.join(str(c) for c in sorted(set(codes)))})"
-    return NotSent(said) if any(code < 500 for code in codes) else ChannelBroken(said)
+    return Postponed(said) if any(code < 500 for code in codes) else AddressBroken(said)
 
 
 def _refused(fault: smtplib.SMTPResponseException, began: bool, host: str) -> DeliveryError:

@@ -30,11 +30,6 @@ class Outcome(StrEnum):
     COMBINED = "combined"
 
 
-QUIET = {
-    Quiet.INHIBITED: "another incident explains it; it is told once that one is over and it still goes on",
-    Quiet.LATE: "it came of a window that was measured late; it is told once a later window is bad, too",
-    Quiet.AWAY: "its window ended longer ago than anybody is paged for; it is told once a newer one is bad, too",
-}
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
@@ -102,13 +97,11 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return _resolved(change, heard, route, times)
     if not heard.rooted and change.happened is Happened.LEFT:
         return Ruling(Outcome.NOTHING, "a part of it is over; this channel was not told of it by a message of its own")
-    if change.quiet is not None:
-        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
     if not heard.rooted and change.happened in UNTOLD:
         return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
-    if change.incident.flapping_since is not None and change.flapping is None:
+    if change.incident.flapping_since is not None and change.flapping is None and not _beside_flapping(change):
         return Ruling(Outcome.FLAPPING, "it goes to and fro: single turns are not told, only that it does and that it stopped")
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"
@@ -134,6 +127,11 @@ def _resolved(change: Change, heard: Heard, route: Route, times: Times) -> Rulin
     if heard.knows:
         return Ruling(Outcome.DIGEST, "it was over before a message of its own was sent")
     return Ruling(Outcome.NOTHING, "this channel was never told of it")
+
+
+def _beside_flapping(change: Change) -> bool:
+    """It got more severe, or what begins does not flap itself: that must not be lost in the noise."""
+    return change.happened is Happened.WORSE or any(p.flapping_since is None for p in change.fresh)
 
 
 def _storms(heard: Heard, pace: Pace) -> bool:

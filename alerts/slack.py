@@ -26,6 +26,7 @@ from alerts.base import (
 from alerts.blocks import blocks, fallback
 from alerts.message import Outgoing
 from alerts.wire import post, remaining
+from checks.result import Severity
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -81,6 +82,7 @@ class Slack(Channel):
 
     threads = True
     looks_up = True
+    pace = 1.0
 
     token: SecretStr = Field(description="the bot token, xoxb-...", examples=["xoxb-0-example"])
     app_token: SecretStr | None = Field(
@@ -94,6 +96,7 @@ class Slack(Channel):
 
     MENTION: ClassVar[str] = r"<!(here|channel|everyone)>|<@[A-Z0-9]+>|<!subteam\^[A-Z0-9]+>"
     _ids: dict[str, str] = PrivateAttr(default_factory=dict)
+    _people: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("mention")
     @classmethod
@@ -109,8 +112,8 @@ class Slack(Channel):
     def send(self, outgoing: Outgoing) -> str:
         """Posts, edits or answers; the reference is `CHANNELID:ts`."""
         client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
-        mention = self.mention or ""
-        method, body = self._request(outgoing)
+        mention = " ".join(who for who in (self.mention, self._owner(outgoing)) if who)
+        method, body = self._request(outgoing, mention)
         try:
             said = _call(client, method, {**body, "blocks": blocks(outgoing, mention, self.app_token is not None)})
         except SlackRefusal as refusal:
@@ -118,6 +121,18 @@ class Slack(Channel):
                 raise _meaning(str(refusal), self.where) from None
             said = self._plainly(client, method, {**body, "text": fallback(outgoing, mention, PLAIN)})
         return self._reference(said)
+
+    @property
+    def account(self) -> str:
+        return f"slack {self.api} {self.token.get_secret_value()}"
+
+    def probe(self) -> bool:
+        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        try:
+            _call(client, "auth.test", {})
+        except SlackRefusal as refusal:
+            raise _meaning(str(refusal), self.where) from None
+        return True
 
     def _plainly(self, client: WebClient, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Once more without layout, under the same key: what Slack cannot lay out it may still say."""
@@ -127,8 +142,33 @@ class Slack(Channel):
         except SlackRefusal as refusal:
             raise _meaning(str(refusal), self.where) from None
 
-    def _request(self, outgoing: Outgoing) -> tuple[str, dict[str, Any]]:
-        text = fallback(outgoing, self.mention or "")
+    def _owner(self, outgoing: Outgoing) -> str:
+        """The owner as a mention, where it is an e-mail address that Slack knows and a critical incident opens; else nothing.
+
+        A courtesy: whatever goes wrong costs the mention, and at most a quarter of the time that the message has.
+        """
+        message = outgoing.message
+        owners = [f.value for f in message.facts if f.label == "Owner" and isinstance(f.value, str)]
+        opens = outgoing.form == "root" and message.state == "open" and message.severity is Severity.CRITICAL
+        if not opens or not owners or not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", owners[0]):
+            return ""
+        if owners[0] not in self._people:
+            client = _client(self.token.get_secret_value(), self.api, self.timeout / 4, self.where)
+            try:
+                found = _answer(client, "users.lookupByEmail", params={"email": owners[0]})
+            except SlackRefusal as refusal:
+                # Nobody of that address today may be somebody tomorrow, but that is not worth a call per incident.
+                found = {}
+                if str(refusal) != "users_not_found":
+                    return ""
+            except DeliveryError:
+                return ""
+            known = str((found.get("user") or {}).get("id") or "")
+            self._people[owners[0]] = f"<@{known}>" if re.fullmatch(r"[UW][A-Z0-9]{2,}", known) else ""
+        return self._people[owners[0]]
+
+    def _request(self, outgoing: Outgoing, mention: str) -> tuple[str, dict[str, Any]]:
+        text = fallback(outgoing, mention)
         if outgoing.form == "edit":
             # Without metadata in it the root keeps its own, under which it can be found again.
             channel, _, ts = _root(outgoing).rpartition(":")

@@ -77,7 +77,7 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
     head = f"{WORD[incident.severity]} {subject.name}: {_first_words(lead)}"
     if over:
         lasted = duration((now - since).total_seconds())
-        text = f"RESOLVED {subject.name}: {NAMED[incident.family]}, over after {lasted} (was {WORD[incident.severity]})"
+        text = f"RESOLVED {subject.name}: {_named(incident)}, over after {lasted} (was {WORD[incident.severity]})"
         if change.reason:
             text += f", {change.reason}"
     else:
@@ -110,7 +110,7 @@ def line(change: Change, subject: Subject) -> str:
     """The change as a line of a digest; when it was stands beside it there."""
     told = change.gone if change.happened in {Happened.RESOLVED, Happened.LEFT} else change.fresh or change.members
     if not told:
-        return f"{subject.name}: {NAMED[change.incident.family]}"
+        return f"{subject.name}: {_named(change.incident)}"
     return f"{subject.name}: {_sentence(told[0])}" + (f" (+{len(told) - 1} more)" if len(told) > 1 else "")
 
 
@@ -167,7 +167,11 @@ def harmless(name: str, now: datetime) -> Message:
 
 def _title(incident: Incident, lead: Problem | None) -> str:
     """What is wrong, in words: `missing values in amount`, not an id."""
-    return f"{NAMED[incident.family]}" + (f" in {lead.column}" if lead and lead.column else "")
+    return _named(incident) + (f" in {lead.column}" if lead and lead.column else "")
+
+
+def _named(incident: Incident) -> str:
+    return "takes no messages" if incident.subject.startswith("channel:") else NAMED[incident.family]
 
 
 def _first_words(lead: Problem | None) -> str:
@@ -212,6 +216,8 @@ def _todo(subject: Subject, over: bool) -> tuple[str, ...]:
     if over:
         return ()
     steps = [f"Runbook: {subject.runbook}"] if subject.runbook else []
+    if subject.name.startswith("channel "):
+        return (*steps, f"datavigil test-channel {subject.name.removeprefix('channel ')}")
     # A whole source has no dataset to name: its incident is looked at by number.
     name = "" if subject.name.startswith("source ") else f" --dataset {subject.name}"
     return (*steps, f"datavigil results{name} --failed")

@@ -23,7 +23,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.base import NotSent, Unknown
+from alerts.base import NotSent, Unknown, Unreachable
 
 LONGEST_ANSWER = 1_000_000
 """Bytes of an answer that are read; no service we talk to says more."""
@@ -66,7 +66,7 @@ def _aware(moment: datetime) -> datetime:
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float, what: str) -> Answer:
     """POST `body`; the answer, whatever its status. `timeout` is seconds for the whole exchange, `what` names the service.
 
-    Raises NotSent where nothing can have arrived (no connection), Unknown where it may have. Neither tells the url.
+    Raises Unreachable where nothing can have arrived (no connection), Unknown where it may have. Neither tells the url.
     """
     trip = _Trip()
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - the caller's url is http
@@ -77,7 +77,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float, what
     except (OSError, ValueError, http.client.HTTPException) as fault:
         if trip.connected:
             raise Unknown(f"{what} took the connection but gave no whole answer ({_name(fault)})") from None
-        raise NotSent(f"{what} cannot be reached ({_name(fault)})") from None
+        raise Unreachable(f"{what} cannot be reached ({_name(fault)})") from None
 
 
 def _open(opener: urllib.request.OpenerDirector, request: urllib.request.Request, timeout: float) -> Answer:

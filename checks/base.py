@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,10 +62,14 @@ class View:
     before: Schema | None = None
     history: Sequence[Past] = ()
     reference: Answers | None = None
+    labelled: Sequence[Past] = ()
+    """Earlier windows as they were measured once their labels were there, for a check that `learns_from_labels`."""
     time_column: str | None = None
     masked: frozenset[str] = frozenset()
     """Columns whose values must not be shown."""
     empty_ok: bool = False
+    allowance: float = 1.0
+    """By what learned limits are widened: the dataset's sensitivity and the table's own record of false alarms."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
     accepted: Mapping[str, datetime] = field(default_factory=dict)
@@ -134,6 +138,20 @@ class Check(BaseModel):
     def trial(self) -> Iterable[str]:
         """For a kind that is `apart`: what is wrong with its settings that only its libraries know, in sentences."""
         return ()
+
+    @property
+    def label_wait(self) -> timedelta:
+        """How long after a window's end its labels have arrived."""
+        return timedelta(0)
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """It looks at what earlier windows were with their labels."""
+        return False
+
+    def for_labels(self) -> Check | None:
+        """The check of what can only be known when labels have arrived; None: it waits for none."""
+        return None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -210,13 +228,14 @@ class Check(BaseModel):
             bounds = Bounds(self.at_least, self.at_most, usual=learned.usual(past, view.window, self.unit))
             score = bounds.score(value, learned.noise(self.scale, view.rows))
             severity, details = self.severity or Severity.WARNING, None
+            record: learned.Record = ()
         else:
-            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, least)
+            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, least, view.allowance)
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
-            score, details = found.score, found.details()
-            severity = self.severity or (Severity.CRITICAL if found.score > 2 and found.may_page else Severity.WARNING)
+            score, details, record = found.score, found.details(), found.record
+            severity = self.severity or found.severity
         failed = not bounds.admit(value) if self.bounded else score > 1
         return self.result(
             Status.FAILED if failed else Status.PASSED,
@@ -228,6 +247,31 @@ class Check(BaseModel):
             score=score,
             severity=severity if failed else None,
             details=details,
+            record=record,
+        )
+
+    def worst(self, view: View, traces: Sequence[learned.Trace]) -> Result:
+        """The one verdict on several numbers of one column: that on the number which is furthest out.
+
+        Raises NothingToJudge where none has history enough.
+        """
+        found = learned.judge_all(traces, view.window, view.allowance)
+        told = [(one, trace) for one, trace in zip(found, traces, strict=True) if isinstance(one, learned.Learned)]
+        if not told:
+            raise NothingToJudge(f"{self.name}: {found[0] if found else learned.Learning(0)}")
+        one, trace = max(told, key=lambda pair: pair[0].score)
+        bounds = Bounds(one.at_least, one.at_most, learned=True, usual=one.words(trace.unit))
+        shown = amount(trace.value, trace.unit)
+        return self.result(
+            Status.FAILED if one.score > 1 else Status.PASSED,
+            f"{self._subject(self._column)}: the {trace.title} is {shown}, {bounds_in_words(bounds, trace.unit)}{trace.extra}",
+            view,
+            value=trace.value,
+            bounds=bounds,
+            score=one.score,
+            severity=(self.severity or one.severity) if one.score > 1 else None,
+            details={**one.details(), "number": trace.title},
+            record=learned.together([other.record for other, _ in told]),
         )
 
     def result(self, status: Status, message: str, view: View, **more: Any) -> Result:

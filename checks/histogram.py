@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from checks.grid import LARGEST, Grid, packed, unpacked
@@ -93,6 +94,8 @@ class Histogram:
     low: float | None = None
     high: float | None = None
     _cache: dict[float, tuple[Floats, Floats]] = field(default_factory=dict, repr=False)
+    numbers: dict[str, float] = field(default_factory=dict, repr=False)
+    """What was computed from it before: a worker sees the same history with every window."""
 
     @classmethod
     def of(cls, grid: Grid, buckets: Mapping[int, tuple[int, float]], **more: Any) -> Histogram:
@@ -111,7 +114,7 @@ class Histogram:
         """Its grid; of a merged one that grid which most rows are on."""
         return max(self.cells, key=lambda g: (int(self.cells[g].rows.sum()), packed(g)))
 
-    @property
+    @cached_property
     def finite(self) -> int:
         return sum(int(cells.rows.sum()) for cells in self.cells.values())
 

@@ -60,6 +60,8 @@ class Counts:
     distinct: int | None = None
     missing: int = 0
     error: float = 0.0
+    cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed from it before: a worker sees the same history with every window."""
 
     @property
     def total(self) -> int:

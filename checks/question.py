@@ -86,6 +86,23 @@ class Categories:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Rows per combination of values; the answer is `Counts` whose keys `cell` reads. Merges by adding.
+
+    The values of `columns`, as text, and after them, where there is a `score`, the bin of that column (`checks.scores`).
+    More than `cap` combinations are no answer.
+    """
+
+    columns: tuple[str, ...]
+    score: str | None = None
+    cap: int = 20_000
+
+    @property
+    def key(self) -> str:
+        return f"cells({','.join(self.columns)}{f';{self.score}' if self.score else ''})"
+
+
+@dataclass(frozen=True)
 class Duplicates:
     """Rows beyond the first per key, rows with a missing key left out; the answer is a `Number`. Does not merge."""
 
@@ -94,6 +111,21 @@ class Duplicates:
     @property
     def key(self) -> str:
         return f"duplicates({','.join(self.columns)})"
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Rows that are the same as another row in all of these columns, beyond the first; a `Number`. Does not merge.
+
+    Not asked of windows with more than `most` rows: it sorts or hashes them whole.
+    """
+
+    columns: tuple[str, ...]
+    most: int = 200_000
+
+    @property
+    def key(self) -> str:
+        return "repeats"
 
 
 @dataclass(frozen=True)
@@ -133,4 +165,4 @@ class Query:
 
 IN_ALL = "rows in all"
 """The key of the number of rows that a sample stands for; not there where all rows were measured."""
-Question = Scalar | Distribution | Categories | Duplicates | Watermark | Sample | Query
+Question = Scalar | Distribution | Categories | Cells | Duplicates | Repeats | Watermark | Sample | Query

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +99,8 @@ class Result:
     score: float | None = None
     severity: Severity | None = None
     details: dict[str, Any] | None = None
+    record: Sequence[tuple[datetime, float]] = field(default=(), compare=False, repr=False)
+    """How far out earlier windows were by the same limits, by their start; while judging only, not kept."""
 
     def as_json(self) -> dict[str, Any]:
         """The form in `once --json`, see design: bounds as at_least, at_most, learned."""

@@ -1,11 +1,14 @@
-"""The commands that do something about an incident: `ack`, `silence`, `not-useful`. No logic: that is in `actions`."""
+"""The commands that do something about an incident (`ack`, `silence`, `accept`, `not-useful`) or about what counts as normal
+(`reference`, `mark`). No logic: that is in `actions` and `reference`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from monitor.shell import DEFAULT, AsJson, ConfigPath, known, opened, refuse, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +20,6 @@ if TYPE_CHECKING:
 
 Number = Annotated[str, typer.Argument(metavar="INCIDENT", help="INC-12 or 12")]
 Author = Annotated[str | None, typer.Option("--as", help="who does it; default: who is logged in")]
-ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
-AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
-DEFAULT = Path("config.toml")
 
 
 def ack(incident: Number, author: Author = None, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
@@ -42,10 +42,9 @@ def silence(
 ) -> None:
     """Tell nothing more of an incident for a while; it is measured and kept as ever."""
     from monitor import actions
-    from monitor.cli import _time
 
     number, who = _number(incident), _author(author)
-    end = until if until in {None, "morning"} else _time(until)
+    end = until if until in {None, "morning"} else time_of(until)
 
     def work(read: Config, store: Store, now: datetime) -> Done:
         if lift:
@@ -55,6 +54,20 @@ def silence(
         )
 
     _do(config, json, work)
+
+
+def accept(
+    incident: Number,
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    author: Author = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """From its first bad window on, what the incident shows counts as normal; it can be rolled back."""
+    from monitor import actions
+
+    number, who = _number(incident), _author(author)
+    _do(config, json, lambda read, store, now: actions.accept(store, read, number, who, now, note))
 
 
 def not_useful(
@@ -71,36 +84,79 @@ def not_useful(
     _do(config, json, lambda _, store, now: actions.not_useful(store, number, who, now, note))
 
 
+def reference(
+    action: Annotated[Literal["list", "show", "compare", "accept", "rollback"], typer.Argument(help="what to do")],
+    dataset: str,
+    versions: Annotated[list[int] | None, typer.Argument(help="of show, compare (two) and rollback; default: the last")] = None,
+    column: Annotated[str | None, typer.Option(help="accept: only this column")] = None,
+    since: Annotated[str | None, typer.Option(help="accept: from when on; default: the first bad window")] = None,
+    note: Annotated[str | None, typer.Option(help="accept: why")] = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """What counts as normal: versions listed, looked at, compared; a new level accepted; a version rolled back."""
+    from monitor import daemon, printing, reference_command
+    from monitor.reference import ReferenceFault
+
+    with opened(config) as (read, store):
+        zone = read.datasets[known(dataset, read.datasets)].timezone
+        try:
+            facts, lines = reference_command.run(
+                read, store, action, dataset, versions or [], daemon.now(), column, time_of(since, zone), note
+            )
+        except ReferenceFault as fault:
+            refuse(str(fault))
+    print(printing.as_json(facts) if json else "\n".join(lines))
+
+
+def mark(
+    dataset: str,
+    window: Annotated[str, typer.Argument(help="a time in the window, or its day")],
+    said: Annotated[Literal["expected", "bad"], typer.Argument(help="expected: unusual and fine; bad: no example of normal")],
+    note: Annotated[str | None, typer.Option(help="why")] = None,
+    config: ConfigPath = DEFAULT,
+) -> None:
+    """Say what a past window was, so that the checks learn the right thing from it."""
+    from monitor import daemon, reference_command
+    from monitor.reference import ReferenceFault
+    from monitor.reference import mark as marked
+
+    with opened(config) as (read, store):
+        at = time_of(window, read.datasets[known(dataset, read.datasets)].timezone) or daemon.now()
+        try:
+            found = marked(store, read, dataset, at, said, reference_command.author(), daemon.now(), note)
+        except ReferenceFault as fault:
+            refuse(str(fault))
+    print(f"{dataset} {found} is marked {said}")
+
+
 def _do(config: Path, json: bool, work: Callable[[Config, Store, datetime], Done]) -> None:
     """One action on an incident; exit 1 where it changed nothing."""
     from monitor import actions, daemon, printing
-    from monitor.cli import FAILED, OK, _opened, _refuse
+    from monitor.shell import FAILED, OK
 
-    with _opened(config) as (read, store):
+    with opened(config) as (read, store):
         try:
             done = work(read, store, daemon.now())
         except (actions.NoSuchIncident, ValueError) as wrong:
-            _refuse(str(wrong))
+            refuse(str(wrong))
     typer.echo(printing.as_json({"said": done.said, "changed": done.changed}) if json else done.said)
     raise typer.Exit(OK if done.changed else FAILED)
 
 
 def _number(name: str) -> int:
-    from monitor.cli import _refuse
 
     digits = name.upper().removeprefix("INC-")
     # No store counts further.
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        _refuse(f"{name!r} is no incident; write INC-12 or 12")
+        refuse(f"{name!r} is no incident; write INC-12 or 12")
     return int(digits)
 
 
 def _author(given: str | None) -> str:
     import getpass
 
-    from monitor.cli import _refuse
-
     try:
         return given or getpass.getuser()
     except (OSError, KeyError):
-        _refuse("who does it? There is no user name here; give one with --as")
+        refuse("who does it? There is no user name here; give one with --as")

@@ -21,15 +21,18 @@ from alerts.message import Message
 from alerts.periods import instant
 from alerts.plain import clean
 from alerts.telling import EXPIRES, Delivery, Form, key_of
+from checks.result import Family
 from monitor import fit
 from monitor.config import Config
-from monitor.store import telling
+from monitor.store import references, telling
 from monitor.store.decisions import incident_of, numbered, write_delivery
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, feedback, incidents, problems, silences
 
 ACKNOWLEDGED, SILENCED, LIFTED, NOT_USEFUL, ACCEPTED = "acked", "silenced", "lifted", "not useful", "accepted"
 AUTHOR, REASON = 255, 2000
+LEVELS = frozenset({Family.ARRIVAL, Family.QUALITY, Family.DRIFT, Family.MODEL})
+"""Families of findings about a level that can become the normal one."""
 MORNING, HOUR, LONGEST = time(8), timedelta(hours=1), timedelta(days=366)
 
 
@@ -118,7 +121,8 @@ def not_useful(
     """Says of each finding of the incident that nobody needed it. Counts once per person; also after the end."""
 
     def act(connection: Connection, incident: Incident, who: str) -> Done:
-        found = _found(connection, incident)
+        # A storm holds no findings; it counts as one.
+        found = _found(connection, incident) or [("", "", "")]
         fresh = [p for p in found if not _said_before(connection, incident, p, who)]
         if not fresh:
             return Done(f"{who} has said that of {incident.name} already", changed=False)
@@ -134,6 +138,52 @@ def not_useful(
         return Done(f"noted: {incident.name} was not useful; the weekly summary counts it")
 
     return _act(store, number, author, opened_at, act)
+
+
+def accept(
+    store: Store,
+    config: Config,
+    number: int,
+    author: str,
+    now: datetime,
+    note: str | None = None,
+    opened_at: datetime | None = None,
+) -> Done:
+    """From its first bad window on, the level of the columns that the incident holds is normal: a new version of the
+    reference, which can be rolled back. The incident ends when its checks pass. Raises NoSuchIncident."""
+
+    def act(connection: Connection, incident: Incident, who: str) -> Done:
+        if incident.resolved_at is not None:
+            _event(connection, incident, ACCEPTED, who, "after it was resolved", now)
+            return Done(f"{incident.name} was over already: there is nothing to accept", changed=False)
+        before = select(events.c.actor).where(events.c.incident == incident.id, events.c.happened == ACCEPTED)
+        first = connection.execute(before.order_by(events.c.id)).scalar()
+        if first is not None:
+            _event(connection, incident, ACCEPTED, who, f"after {first}", now)
+            return Done(f"{first} has accepted {incident.name} already", changed=False)
+        if incident.subject not in config.datasets or incident.family not in LEVELS:
+            return Done(f"{incident.name} is not about a level of values: there is nothing to accept", changed=False)
+        numbers = [_level(connection, incident, column, who, note, now) for column in _columns(connection, incident)]
+        said = f"accepted as new normal by {who}"
+        fresh = _raised(connection, incident)
+        _event(connection, fresh, ACCEPTED, who, said, now)
+        _tell(connection, fresh, said, lambda message: message.with_mark(said), now)
+        undo = f"datavigil reference rollback {incident.subject} --version {numbers[-1]}"
+        return Done(f"what {incident.name} shows counts as normal from {_moment(incident.since)} on; undo: {undo}")
+
+    return _act(store, number, author, opened_at, act)
+
+
+def _columns(connection: Connection, incident: Incident) -> list[str]:
+    held = select(problems.c.column).where(problems.c.incident == incident.id).distinct().order_by(problems.c.column)
+    return list(connection.execute(held).scalars()) or [""]
+
+
+def _level(connection: Connection, incident: Incident, column: str, who: str, note: str | None, now: datetime) -> int:
+    since = references.new_level_since(connection, incident.subject, column or None) or incident.since
+    said = clean(note, REASON) if note else incident.name
+    row = {"author": who, "note": said, "start": since, "column": column}
+    return references.add(connection, incident.subject, references.ACCEPTED, now, **row)
 
 
 def ends(now: datetime, length: str | None, until: datetime | str | None, zone: str) -> datetime:

@@ -63,8 +63,10 @@ def run(
     start: datetime | None,
     end: datetime,
     seen: Callable[[int, int], None],
+    most: int | None = None,
 ) -> Backtest:
-    """Replay the named datasets from `start` (None: all that there is) up to `end`; `seen` hears of each dataset that is done.
+    """Replay the named datasets from `start` (None: all that there is) up to `end`; `seen` hears of each dataset that is done;
+    of each the last `most` windows.
 
     `store` is where stored profiles, accepted levels and marks are looked up; nothing is written to it. Raises CannotReplay
     where no dataset has a closed window in that time.
@@ -76,7 +78,7 @@ def run(
         tasks = [_task(config, store, d, asked[d.name], start, end, found.stretches) for d in chosen]
         if not any(task.windows for task in tasks):
             raise CannotReplay("there is nothing to replay: " + "; ".join(f"{s.dataset.name}: {s.note}" for s in found.stretches))
-        tasks = [replace(task, shelf=Shelf(Path(folder))) for task in tasks]
+        tasks = [replace(task, shelf=Shelf(Path(folder)), windows=task.windows[-most:] if most else task.windows) for task in tasks]
         # The longest first, so that no worker is left alone with it at the end.
         running = {
             task.dataset.name: (task, pool.schedule(verdicts, [task], _seconds(task.dataset) * max(len(task.windows), 1)))

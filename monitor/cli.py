@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 # Set before Typer is imported: help without Rich starts in half the time.
 os.environ.setdefault("TYPER_USE_RICH", "0")
@@ -14,15 +14,27 @@ os.environ.setdefault("TYPER_USE_RICH", "0")
 import typer
 
 from monitor import acting
+from monitor.shell import (
+    DEFAULT,
+    ERRORED,
+    FAILED,
+    OK,
+    WRONG_CONFIG,
+    AsJson,
+    ConfigPath,
+    end_of,
+    exit_code,
+    known,
+    leave,
+    log_to_stderr,
+    opened,
+    read_config,
+    refuse,
+    time_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    from monitor.config import Config
-    from monitor.store.store import Store
-
-OK, FAILED, ERRORED, WRONG_CONFIG = 0, 1, 2, 3
+    pass
 
 app = typer.Typer(
     name="datavigil",
@@ -34,9 +46,6 @@ app = typer.Typer(
 )
 routes = typer.Typer(help="What the routes do.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(routes, name="routes")
-ConfigPath = Annotated[Path, typer.Option("--config", help="the config file")]
-AsJson = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
-DEFAULT = Path("config.toml")
 
 
 @app.callback(invoke_without_command=True)
@@ -56,8 +65,8 @@ def run(config: ConfigPath = DEFAULT) -> None:
     ahead.workers()
     from monitor import daemon, printing
 
-    _log()
-    with _opened(config) as (read, store):
+    log_to_stderr()
+    with opened(config, patient=True) as (read, store):
         for line in printing.started(read, store):
             print(line, file=sys.stderr)
         daemon.run(read, store)
@@ -77,13 +86,13 @@ def once(
     ahead.workers()
     from monitor import daemon, printing
 
-    _log(quiet=True)
-    with _opened(config) as (read, store):
+    log_to_stderr(quiet=True)
+    with opened(config) as (read, store):
         for name in datasets or ():
-            _known(name, read.datasets)
-        moment = _time(at) or daemon.now()
+            known(name, read.datasets)
+        moment = time_of(at) or daemon.now()
         if moment > daemon.now():
-            _refuse(f"--at {at} is in the future: its windows have not closed yet")
+            refuse(f"--at {at} is in the future: its windows have not closed yet")
         finished: list[Any] = []
 
         def seen(window: Any) -> None:
@@ -98,7 +107,7 @@ def once(
         print(printing.as_json({"windows": [window.as_json() for window in finished]}))
     elif not finished:
         print("nothing is due: every closed window has been measured")
-    raise typer.Exit(_exit_code(finished))
+    raise typer.Exit(exit_code(finished))
 
 
 @app.command()
@@ -116,12 +125,12 @@ def backfill(
     ahead.workers()
     from monitor import daemon, printing
 
-    _log(quiet=True)
-    with _opened(config) as (read, store):
-        zone = read.datasets[_known(dataset, read.datasets)].timezone
-        first, last = _time(start, zone), _time(end, zone) or daemon.now()
+    log_to_stderr(quiet=True)
+    with opened(config) as (read, store):
+        zone = read.datasets[known(dataset, read.datasets)].timezone
+        first, last = time_of(start, zone), time_of(end, zone) or daemon.now()
         if first is None or first >= last:
-            _refuse(f"--from {start} is not before --to {end or 'now'}")
+            refuse(f"--from {start} is not before --to {end or 'now'}")
         finished: list[Any] = []
         bar = printing.Bar("measuring", sys.stderr)
         count = daemon.backfill(read, store, dataset, first, last, again, bar.counting(finished.append))
@@ -146,12 +155,12 @@ def backtest(
     """Replay past windows: what would have been told, when, why. Writes to no store, tells nobody."""
     from monitor import replay_command
 
-    _log(quiet=True)
-    read = _config(config)
-    other = _config(against) if against else None
+    log_to_stderr(quiet=True)
+    read = read_config(config)
+    other = read_config(against) if against else None
     for name in datasets or ():
-        _known(name, read.datasets)
-    _end(replay_command.run(read, other, datasets or None, _time(start), _last(end), plot, json))
+        known(name, read.datasets)
+    leave(replay_command.run(read, other, datasets or None, time_of(start), end_of(end), plot, json))
 
 
 @app.command("check-config")
@@ -183,8 +192,8 @@ def test_channel(name: str, config: ConfigPath = DEFAULT, json: AsJson = False) 
     from alerts.base import DeliveryError
     from monitor import daemon, delivery, printing
 
-    read = _config(config)
-    channel = read.channels[_known(name, read.channels, "channel")]
+    read = read_config(config)
+    channel = read.channels[known(name, read.channels, "channel")]
     try:
         # A channel that prints must not get between the facts.
         with redirect_stdout(sys.stderr) if json else nullcontext():
@@ -206,7 +215,7 @@ def status(config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
     """How each dataset and channel stands."""
     from monitor import daemon, printing
 
-    with _opened(config) as (read, store):
+    with opened(config) as (read, store):
         facts = printing.status_facts(read, store, daemon.now())
     print(printing.as_json(facts) if json else "\n".join(printing.status(facts)))
 
@@ -224,10 +233,10 @@ def results(
     from monitor import printing
     from monitor.store import looking
 
-    with _opened(config) as (read, store):
+    with opened(config) as (read, store):
         if dataset is not None:
-            _known(dataset, read.datasets)
-        rows = looking.found_results(store, dataset, failed, _time(since), limit)
+            known(dataset, read.datasets)
+        rows = looking.found_results(store, dataset, failed, time_of(since), limit)
     if json:
         print(printing.as_json({"results": [printing.result_facts(row) for row in rows]}))
     else:
@@ -245,14 +254,17 @@ def incidents(
     from monitor import printing
     from monitor.store import looking
 
-    with _opened(config) as (_, store):
+    with opened(config) as (_, store):
         facts = [printing.incident_facts(store, row) for row in looking.found_incidents(store, everything, limit)]
     print(printing.as_json({"incidents": facts}) if json else "\n".join(printing.incidents(facts)))
 
 
 app.command()(acting.ack)
 app.command()(acting.silence)
+app.command()(acting.accept)
 app.command("not-useful")(acting.not_useful)
+app.command()(acting.reference)
+app.command()(acting.mark)
 
 
 @app.command()
@@ -260,11 +272,11 @@ def explain(what: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> No
     """Why an incident (INC-12) or a result (its number) was told or not, to whom, by which rule."""
     from monitor import daemon, explaining, printing, printing_told
 
-    with _opened(config) as (read, store):
+    with opened(config) as (read, store):
         try:
             facts = explaining.explain(read, store, what, daemon.now())
         except explaining.Unknown as unknown:
-            _refuse(str(unknown))
+            refuse(str(unknown))
     print(printing.as_json(facts) if json else "\n".join(printing_told.explained(facts)))
 
 
@@ -277,12 +289,12 @@ def routes_test(
     """Who would be told: routes test severity=critical dataset=orders."""
     from monitor import daemon, explaining, printing, printing_told
 
-    read = _config(config)
+    read = read_config(config)
     asked = {key: value for key, _, value in (part.partition("=") for part in given)}
     try:
-        facts = explaining.who_is_told(read, asked, _time(asked.get("at")) or daemon.now())
+        facts = explaining.who_is_told(read, asked, time_of(asked.get("at")) or daemon.now())
     except ValueError as fault:
-        _refuse(str(fault))
+        refuse(str(fault))
     print(printing.as_json(facts) if json else "\n".join(printing_told.tested(facts)))
 
 
@@ -297,12 +309,12 @@ def summary(
     from monitor import daemon, printing
     from monitor import summary as weekly
 
-    with _opened(config) as (read, store):
+    with opened(config) as (read, store):
         moment = daemon.now()
         try:
             wanted = weekly.wanted(read, week, moment)
         except ValueError as fault:
-            _refuse(str(fault))
+            refuse(str(fault))
         found = weekly.of_week(read, store, wanted, moment)
     if preview:
         for line in printing.previewed(found, read, Path.cwd()):
@@ -314,6 +326,20 @@ def summary(
 
 
 @app.command()
+def init(
+    url: Annotated[str, typer.Argument(help="postgres://user:password@host/database, duckdb:///file, ..., or a folder of files")],
+    output: Annotated[Path, typer.Option(help="where the config is written")] = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing; overwrite a file that is there")] = False,
+) -> None:
+    """Look at a source and write a commented config: what to watch there, and why."""
+    from monitor import init_command
+
+    log_to_stderr(quiet=True)
+    asks = (lambda question: typer.confirm(question, default=True)) if sys.stdin.isatty() else None
+    leave(init_command.run(url, output, yes, asks))
+
+
+@app.command()
 def demo(
     only_once: Annotated[bool, typer.Option("--once", help="end after the catch-up instead of watching on")] = False,
     json: AsJson = False,
@@ -321,8 +347,8 @@ def demo(
     """Real departures from New York with a week of trouble in them, and the daemon on it: the five-minute tour."""
     from monitor import tour
 
-    _log(quiet=True)
-    _end(tour.tour(Path.cwd(), only_once, json))
+    log_to_stderr(quiet=True)
+    leave(tour.tour(Path.cwd(), only_once, json))
 
 
 def main() -> None:
@@ -334,102 +360,3 @@ def main() -> None:
         print(fault, file=sys.stderr)
         sys.exit(WRONG_CONFIG)
     app()
-
-
-def _config(path: Path) -> Config:
-    from monitor.config import ConfigError, load
-
-    try:
-        return load(path)
-    except ConfigError as wrong:
-        print(wrong, file=sys.stderr)
-        raise typer.Exit(WRONG_CONFIG) from None
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Config, Store]]:
-    """The config and the store, brought to this version; whatever is wrong with either is one sentence and an exit code."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from monitor.store.store import Store, StoreError
-
-    read = _config(path)
-    try:
-        store = Store(read.store.url.get_secret_value())
-        store.migrate()
-    except StoreError as fault:
-        print(fault, file=sys.stderr)
-        raise typer.Exit(ERRORED) from None
-    try:
-        yield read, store
-    except SQLAlchemyError as fault:
-        print(store.said(fault), file=sys.stderr)
-        raise typer.Exit(ERRORED) from None
-    finally:
-        store.close()
-
-
-def _known(name: str, known: Mapping[str, Any], word: str = "dataset") -> str:
-    if name in known:
-        return name
-    import difflib
-
-    near = difflib.get_close_matches(name, known, 1)
-    said = f'there is no {word} "{name}"'
-    _refuse(f'{said}; did you mean "{near[0]}"?' if near else f"{said}; there {'are: ' + ', '.join(known) if known else 'is none'}")
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    raise typer.Exit(WRONG_CONFIG)
-
-
-def _time(text: str | None, zone: str = "UTC") -> datetime | None:
-    """An ISO 8601 day or time; one without a zone is in `zone`."""
-    from datetime import datetime
-    from zoneinfo import ZoneInfo
-
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        _refuse(f"{text!r} is no time; write 2026-11-23 or 2026-11-23T08:00Z")
-    # Far from there the calendar ends, and arithmetic with it.
-    if not 1900 <= at.year <= 2200:
-        _refuse(f"{text!r} is out of reach; write a time between 1900 and 2200")
-    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))
-
-
-def _last(text: str | None) -> datetime | None:
-    """The end of a day, or a time as it is."""
-    from datetime import timedelta
-
-    at = _time(text)
-    return at + timedelta(days=1) if at and text and len(text) == len("2026-11-23") else at
-
-
-def _exit_code(finished: Sequence[Any]) -> int:
-    statuses = {result.status for window in finished for result in window.measured.results}
-    # An empty window that its dataset calls fine has passed.
-    states = {w.measured.state for w in finished if w.measured.state != "no_data" or w.dataset.empty == "fail"}
-    if "errored" in statuses | states:
-        return ERRORED
-    return FAILED if "failed" in statuses or "no_data" in states else OK
-
-
-def _log(quiet: bool = False) -> None:
-    """One line per event on standard error; in commands that print for people only what went wrong."""
-    import logging
-    import time
-
-    form = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    to = logging.StreamHandler()
-    to.setFormatter(form)
-    logging.basicConfig(level=logging.WARNING, handlers=[to])
-    logging.getLogger("datavigil").setLevel(logging.ERROR if quiet else logging.INFO)
-
-
-def _end(code: int) -> NoReturn:
-    raise typer.Exit(code)

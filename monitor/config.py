@@ -22,7 +22,7 @@ from monitor import kinds
 from monitor.dataset import Dataset, Golden
 from monitor.mistakes import sentences, unknown
 from monitor.outside import Outside
-from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source, scheme_of
 
 SECTIONS = {
@@ -37,10 +37,11 @@ SECTIONS = {
     "telling": "[telling]",
     "incidents": "[incidents]",
     "maintenance": "[[maintenance]]",
+    "heartbeat": "[heartbeat]",
 }
 """Name -> the heading under which it is written."""
 NOT_YET = {
-    "config": ("heartbeat",),
+    "config": (),
     "dataset": ("late", "sensitivity", "budget", "rows"),
     "source": (),
     "route": (),
@@ -76,6 +77,7 @@ class Config:
     routes: tuple[Route, ...] = ()
     telling: Pace = field(default_factory=Pace)
     maintenance: tuple[Maintenance, ...] = ()
+    heartbeat: HeartbeatSettings | None = None
     notes: tuple[str, ...] = ()
     incidents: Rules = RULES
 
@@ -115,6 +117,7 @@ class _Reading:
         self.fallbacks(channels, written)
         routes = self.routes(written.get("routes", []), channels, written, summary)
         pace = self.settings("[telling]", written.get("telling", {}), Pace) or Pace()
+        heartbeat = self.settings("[heartbeat]", written["heartbeat"], HeartbeatSettings) if "heartbeat" in written else None
         rules = self.settings("[incidents]", written.get("incidents", {}), Rules) or RULES
         planned = self.maintenance(written.get("maintenance", []), summary)
         if not datasets and not self.faults:
@@ -126,7 +129,20 @@ class _Reading:
         store = self.rooted(store)
         reports = self.shelved(reports, store)
         return Config(
-            self.path, store, daemon, reports, summary, sources, datasets, channels, routes, pace, planned, tuple(self.notes), rules
+            self.path,
+            store,
+            daemon,
+            reports,
+            summary,
+            sources,
+            datasets,
+            channels,
+            routes,
+            pace,
+            planned,
+            heartbeat,
+            tuple(self.notes),
+            rules,
         )
 
     def fault(self, place: str, message: str) -> None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
-from monitor import delivery, reload, rounds, summary
+from monitor import buttons, delivery, reload, removed, rounds, summary, systemd
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.heartbeat import Heartbeat
+from monitor.last_resort import LastResort
 from monitor.pool import workers
 from monitor.reports.reporter import Reporter, reported
 from monitor.reports.wanted import Wanted, wanted
@@ -37,6 +39,9 @@ COLLECT = timedelta(seconds=0.5)
 COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 SUMMARY = timedelta(seconds=60)
+BEAT = timedelta(seconds=5)
+ALIVE = 30.0
+"""Seconds since the last tick that ended, within which systemd's watchdog is told that we live."""
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
 
 
@@ -80,11 +85,14 @@ class Daemon:
         self.senders = {name: Sender(config, store, name) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
+        self.listeners = buttons.listeners(config, store, now)
+        self.heartbeat = Heartbeat(config, store)
+        self.last_resort = LastResort(config)
         self.stopping = threading.Event()
         # Not an Event: a signal that comes while the main thread is inside `Event.wait` would wait for itself in `set`.
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._turn = threading.Lock()
-        self._not_before = time.monotonic()
+        self._not_before = self.turned = time.monotonic()
 
     def tick(self) -> None:
         """Keep the claims of what runs, start what is due."""
@@ -102,6 +110,14 @@ class Daemon:
         """Forget what is too old."""
         self._guarded("housekeeping", lambda: pruning.prune(self.store, self.config.store, now()))
         self.reporter.tidy()
+
+    def beat(self) -> None:
+        """Tell the outside that all is well. Outside of the others' turn: the address may be slow."""
+        if not self.last_resort.troubled and not self.stopping.is_set():
+            try:
+                self.heartbeat.beat(now())
+            except Exception as fault:  # No ping is the message.
+                log.error("heartbeat: %s", _said(self.store, fault))
 
     def summarise(self) -> None:
         """Write down the week's summary when it is due. Outside of the others' turn: a year's numbers take seconds."""
@@ -121,6 +137,7 @@ class Daemon:
             (self.coarsen, COARSEN),
             (self.housekeeping, HOUSEKEEPING),
             (self.summarise, SUMMARY),
+            (self.beat, BEAT),
         )
         for job, every in ((self.tick, self.config.daemon.tick), *steady):
             ticker.add_job(job, "interval", seconds=every.total_seconds(), next_run_time=now())
@@ -128,19 +145,29 @@ class Daemon:
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._stop)
         self._guarded("start", lambda: outbox.try_again(self.store))
+        self._guarded("removed", lambda: removed.close_removed(self.store, self.config, now()))
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        for listener in self.listeners:
+            listener.start()
+        self.heartbeat.start()
         ticker.start()
+        systemd.notify("READY=1")
         log.info("ready")
         while not self._told_to_stop():
             _undo_clock_step(ticker)
+            if time.monotonic() - self.turned < ALIVE:
+                systemd.notify("WATCHDOG=1")
+        systemd.notify("STOPPING=1")
         self.stopping.set()
         log.info("stopping: current sends finish, claims are given back")
         ticker.shutdown(wait=False)
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        for listener in self.listeners:
+            listener.stop()
         # One patience for all of them: each send is bounded by it.
         until = time.monotonic() + self.config.daemon.send_timeout.total_seconds()
         for sender in self.senders.values():
@@ -170,6 +197,9 @@ class Daemon:
             log.info("%s", line)
         self.runner.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
+        for listener in self.listeners:
+            listener.config = self.config
+        self.heartbeat.config = self.last_resort.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:
                 sender.config = self.config
@@ -211,6 +241,13 @@ class Daemon:
             except Exception as fault:  # The daemon outlives its store.
                 self._not_before = time.monotonic() + PAUSE_AFTER_FAULT.total_seconds()
                 log.error("%s: %s", job, _said(self.store, fault))
+                if isinstance(fault, SQLAlchemyError):
+                    self.last_resort.failed(_said(self.store, fault), now())
+            else:
+                if job == "tick":
+                    self.last_resort.works()
+            # A tick that failed has ended too: the process lives, and its store is said elsewhere.
+            self.turned = time.monotonic()
 
 
 def _said(store: Store, fault: Exception) -> str:
@@ -242,14 +279,14 @@ def run_due(config: Config, store: Store, at: datetime, names: list[str] | None,
         while True:
             waits: dict[str, timedelta] = {}
             for dataset, windows in runner.due(at, names, anyway=True):
-                left = [w for w in windows if (dataset.name, w.start) not in tried]
+                left = [w for w in windows if (dataset.key, w.start) not in tried]
                 if left and runner.room(dataset) and dataset.source not in waits:
                     try:
                         runner.start(dataset, left[0], at)
                     except NotYet as rate:
                         waits[dataset.source] = rate.wait
                     else:
-                        tried.add((dataset.name, left[0].start))
+                        tried.add((dataset.key, left[0].start))
             if not runner.running:
                 if not waits:
                     break
@@ -296,11 +333,13 @@ def backfill(
 ) -> int:
     """Measure a dataset's windows from `start` to `end` into its history, oldest first; tells nobody. How many there are."""
     dataset = config.datasets[name]
-    windows = list(dataset.calendar.closed(start, min(end, now() - dataset.delay)))
+    # What waits for labels comes after: it is judged by nobody here, and the live windows tell more of it.
+    lanes = [dataset, *([dataset.labelled] if dataset.labelled else [])]
+    windows = [(lane, window) for lane in lanes for window in lane.calendar.closed(start, min(end, now() - lane.delay))]
     with workers(config.daemon.workers) as pool:
         runner = Runner(config, store, pool)
-        for window in windows:
-            if not _started(runner, dataset, window, again):
+        for lane, window in windows:
+            if not _started(runner, lane, window, again):
                 seen(None, len(windows))
                 continue
             while runner.running:

@@ -7,7 +7,16 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from alerts.routing import Names, Zone
 from alerts.rules import REMEMBERED, Rules, SomeOf
@@ -120,6 +129,7 @@ class Dataset(BaseModel):
         None, ge=1000, description="of a window with more rows, measure about so many, picked at random; its results say so"
     )
     mask: Names = Field((), description="columns whose values are never shown")
+    _labels: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
     def _whole(self) -> Dataset:
@@ -136,6 +146,32 @@ class Dataset(BaseModel):
     def per_file(self) -> bool:
         """Its path holds the window: that file, whole, is the window."""
         return self.table is not None and ("{start" in self.table or "{end" in self.table)
+
+    @property
+    def lane(self) -> str:
+        """Where its windows stand in the ledger: `labels` for those that waited for their labels, else `live`."""
+        return "labels" if self._labels else "live"
+
+    @property
+    def key(self) -> str:
+        """Of the dataset and its lane; no dataset's own name has a blank at its end."""
+        return f"{self.name} labels " if self._labels else self.name
+
+    @property
+    def reach(self) -> timedelta:
+        """How long after its end a window is still tried: what waits for its labels begins later."""
+        return self.catchup + (self.delay if self._labels else timedelta(0))
+
+    @cached_property
+    def labelled(self) -> Dataset | None:
+        """The same dataset with what its checks ask once the labels are there; None where none of them waits for labels."""
+        waiting = [(check.label_wait, found) for check in self.checks if (found := check.for_labels()) is not None]
+        if not waiting:
+            return None
+        delay = max(self.delay, *(wait for wait, _ in waiting))
+        made = self.model_copy(update={"checks": tuple(check for _, check in waiting), "auto": False, "delay": delay})
+        made._labels = True
+        return made
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from alerts.base import (
+    AddressBroken,
     CannotLookUp,
     Channel,
     ChannelBroken,
@@ -23,14 +24,18 @@ from alerts.base import (
     DeliveryError,
     Impossible,
     NotSent,
+    Postponed,
     RateLimited,
     RootGone,
     Unknown,
+    Unreachable,
 )
 from alerts.message import Outgoing
 from alerts.telling import harmless
+from monitor import out_of_order
 from monitor.config import Config
-from monitor.store import outbox
+from monitor.pacing import Bucket
+from monitor.store import addresses, outbox
 from monitor.store.outbox import Claimed
 from monitor.store.store import Store
 
@@ -38,8 +43,6 @@ log = logging.getLogger("datavigil.delivery")
 T = TypeVar("T")
 
 LONGEST_BACKOFF = 60.0
-PROBE_CHANNEL = timedelta(hours=1)
-PROBE_CREDENTIAL = timedelta(minutes=5)
 UNSURE_ALOUD = timedelta(hours=2)
 """Between tries that may all have arrived, at most, on a channel that cannot be asked: each may be a repeat."""
 
@@ -61,7 +64,16 @@ def drain(
     if name not in config.channels and heir and heir[0] in config.channels:
         outbox.reroute(store, name, heir[0], clock())
     done = 0
-    while done < most and not ended() and not _held(config, store, name, clock()) and deliver(config, store, name, clock):
+    channel = config.channels.get(name)
+    bucket = Bucket.of(name, channel.pace if channel else 0.0)
+    if channel is not None and channel.recipients != ("",):
+        addresses.split(store, name, channel.recipients)
+    if out_of_order.probed(config, store, name, clock(), _within):
+        return 0
+    while done < most and not ended() and not _held(config, store, name, clock()) and bucket.taken(ended):
+        if not deliver(config, store, name, clock):
+            bucket.give_back()
+            break
         done += 1
     return done
 
@@ -85,7 +97,7 @@ def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetim
     if channel is None:
         # Not lost: it waits until the channel is back in the config.
         reason = "there is no such channel in the config"
-        outbox.finish(store, claimed, state="waiting", next_attempt_at=now + PROBE_CHANNEL, last_error=reason)
+        outbox.finish(store, claimed, state="waiting", next_attempt_at=now + out_of_order.PROBE_CHANNEL, last_error=reason)
         log.error("delivery key=%s waits: there is no channel %s in the config", claimed.key, name)
         return True
     outgoing = _outgoing(claimed)
@@ -95,7 +107,7 @@ def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetim
         _failed(config, store, claimed, fault, clock())
         return True
     outbox.finish(store, claimed, state="sent", form=outgoing.form, provider_ref=reference, sent_at=clock(), unknown_since=None)
-    outbox.unblock(store, name)
+    out_of_order.works(config, store, name, clock(), claimed.recipient)
     log.info("delivery key=%s channel=%s state=sent attempts=%d", claimed.key, name, claimed.attempts)
     return True
 
@@ -171,18 +183,23 @@ def _failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError
         values |= {"state": later, "next_attempt_at": until, "attempts": claimed.attempts - 1}
     elif isinstance(fault, Unknown):
         values |= {"state": "unknown", "unknown_since": now, "next_attempt_at": now + _patience(config, claimed)}
+    elif isinstance(fault, AddressBroken) and claimed.recipient:
+        values |= {"state": "dead"}
     elif isinstance(fault, ChannelBroken | CredentialBroken):
         # When it is tried again is the channel's matter, not the row's.
         values |= {"state": later, "next_attempt_at": None}
-        _broken(store, claimed, fault, now)
     elif isinstance(fault, RootGone) and claimed.incident is not None:
         outbox.forget_root(store, claimed.incident, claimed.channel)
         values |= {"state": "waiting", "next_attempt_at": now}
     elif isinstance(fault, Impossible):
         values |= {"state": "dead"}
     else:
-        values |= {"state": later, "next_attempt_at": now + timedelta(seconds=_backoff(claimed.attempts))}
+        wait = _greylisted(claimed.attempts) if isinstance(fault, Postponed) else timedelta(seconds=_backoff(claimed.attempts))
+        values |= {"state": later, "next_attempt_at": now + wait}
     outbox.finish(store, claimed, **values)
+    # Only now: whatever follows from it for the channel, the row is written down.
+    if isinstance(fault, ChannelBroken | CredentialBroken | Unreachable | Impossible):
+        out_of_order.failed(config, store, claimed, fault, now)
     level = logging.ERROR if values["state"] == "dead" else logging.WARNING
     log.log(level, "delivery key=%s channel=%s state=%s: %s", claimed.key, claimed.channel, values["state"], reason)
 
@@ -195,14 +212,12 @@ def _patience(config: Config, claimed: Claimed) -> timedelta:
     return min(config.daemon.settle * doubled, longest)
 
 
-def _broken(store: Store, claimed: Claimed, fault: ChannelBroken | CredentialBroken, now: datetime) -> None:
-    """The channel is out of order: it takes nothing until the next probe."""
-    credential = isinstance(fault, CredentialBroken)
-    probe = now + (PROBE_CREDENTIAL if credential else PROBE_CHANNEL)
-    if outbox.block(store, claimed.channel, "credential" if credential else "channel", str(fault), now, probe):
-        log.error("channel %s takes nothing until it is mended: %s", claimed.channel, fault)
-
-
 def _backoff(attempts: int) -> float:
     """1, 2, 4 ... 60 s, less a random part so that many do not come at once."""
     return random.uniform(0.5, 1.0) * min(2.0 ** (attempts - 1), LONGEST_BACKOFF)  # noqa: S311 - no secret in it
+
+
+def _greylisted(attempts: int) -> timedelta:
+    """5, 10, 20 ... minutes, 4 hours at most: a server that greylists counts from the first try."""
+    doubled: int = 2 ** min(attempts - 1, 10)
+    return min(timedelta(minutes=5) * doubled, timedelta(hours=4))

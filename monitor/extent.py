@@ -38,7 +38,8 @@ def _times(dataset: Dataset, source: Source) -> Held:
     with source.connect(dataset.timeout) as connection, source.speaking(place):
         table = source.relation(connection, place)
         column = source.time_column(table, place)
-        asked = table.aggregate(first=column.min(), last=column.max())
+        # As texts: not every driver can hand a time with a zone over as one.
+        asked = table.aggregate(first=column.min().cast("string"), last=column.max().cast("string"))
         [(first, last)] = source.rows(connection, asked)
     if first is None:
         return None, None, f"{place.words} holds no times in {dataset.time_column}"
@@ -46,6 +47,6 @@ def _times(dataset: Dataset, source: Source) -> Held:
 
 
 def _instant(value: Any, zone: str) -> datetime:
-    """A driver's time, day or text as an aware time; without a zone it is in the dataset's."""
-    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    """A text as an aware time; without a zone it is in the dataset's."""
+    at = datetime.fromisoformat(str(value))
     return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)

@@ -17,8 +17,9 @@ State = Literal["done", "no_data", "errored"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that is needed to measure and judge one window. `history` and `reference` are stored profiles with their times.
+    """All that is needed to measure and judge one window.
 
+    `history`, `reference` and `labelled` (windows once they had their labels) are stored profiles with their times.
     `accepted` says from when on a column's level counts as normal ("": the whole table's), as of `reference_version`;
     `golden` is the profile of the golden table, once it is measured; `marks` are people's, by window start.
     """
@@ -33,6 +34,7 @@ class Job:
     reference_version: int | None = None
     golden: bytes | None = None
     marks: Mapping[datetime, str] = field(default_factory=dict)
+    labelled: Sequence[tuple[datetime, datetime, bytes]] = ()
 
 
 @dataclass(frozen=True)

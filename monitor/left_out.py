@@ -14,6 +14,11 @@ MOST = 10_000
 """Windows that are counted one by one."""
 
 
+def left_out_of(dataset: Dataset) -> str:
+    """The id under which it is told; each lane has its own."""
+    return LEFT_OUT if dataset.lane == "live" else f"{LEFT_OUT}({dataset.lane})"
+
+
 def left_out(dataset: Dataset, last_end: datetime | None, window: Window) -> Result | None:
     """What to say with `window` of the windows between it and the last one before it, which ended at `last_end`.
 
@@ -26,12 +31,13 @@ def left_out(dataset: Dataset, last_end: datetime | None, window: Window) -> Res
         return None
     count = f"{MOST} or more" if len(skipped) == MOST else str(len(skipped))
     first, after = (f"{at:%Y-%m-%dT%H:%M}" for at in (skipped[0].local_start, window.local_start))
+    check = left_out_of(dataset)
     message = (
-        f"{LEFT_OUT}: {count} window{'s' * (len(skipped) > 1)} from {first} to {after} will not be measured: older than catchup "
+        f"{check}: {count} window{'s' * (len(skipped) > 1)} from {first} to {after} will not be measured: older than catchup "
         f"({words(dataset.catchup)}); datavigil backfill {dataset.name} --from {first} --to {after} would do it"
     )
     return Result(
-        LEFT_OUT,
+        check,
         LEFT_OUT,
         Family.ARRIVAL,
         Status.FAILED,

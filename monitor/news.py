@@ -19,7 +19,9 @@ from checks.window import Window
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.job import Measured
-from monitor.left_out import LEFT_OUT
+from monitor.left_out import LEFT_OUT, left_out_of
+from monitor.pasting import bad_rows
+from monitor.sources.base import scheme_of
 from monitor.store.decisions import Before, Decision
 from monitor.store.telling import Stand
 from monitor.worker import MEASURE, REACHABLE, ROW_COUNT
@@ -37,15 +39,16 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
     seen = sightings(dataset, window, measured, now)
     rules = dataset.rules(config.incidents)
     own, _ = subjects(dataset)
-    asked = {dataset.name: checked(measured)} if measured.state == "done" else None
+    # What waited for labels asks little: that it did not ask for the others says nothing of them.
+    asked = {dataset.name: checked(measured)} if measured.state == "done" and dataset.lane == "live" else None
     named = tuple(f"{check.name}: " for check in dataset.checks)
 
     def decide(before: Before) -> Decision:
         # A window that is measured late, after later ones, says nothing of what is asked today.
         told_of = timely(fresh(seen, before), dataset, window, before, now - rules.page_within)
-        if before.unmeasured is not None and before.unmeasured >= now - dataset.catchup:
+        if before.unmeasured is not None and before.unmeasured >= now - dataset.reach:
             # Another window is still being tried: that this one could be measured does not end the trouble with that one.
-            told_of = [s for s in told_of if s.result.check != MEASURE or s.result.status is Status.FAILED]
+            told_of = [s for s in told_of if s.result.check != _measuring(dataset) or s.result.status is Status.FAILED]
         if asked is not None:
             # A check that tells its parts apart is asked for all of them, also where it came to nothing this time.
             asked[dataset.name] |= {p.check for p in before.standing.problems if p.check.startswith(named)}
@@ -57,6 +60,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
         for change in found.changes:
             incident = change.incident
             said = _subject(dataset, window, measured, incident.subject != own, before.reports.get(incident.id))
+            said = _evident(config, dataset, window, change, said, before)
             route = first(config.routes, about(dataset, incident))
             rows, tellings = telling(config, route, change, stand, said, now)
             stand = stand.after(tellings, now)
@@ -113,6 +117,8 @@ def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetim
     out = [Sighting(own, r, window.start, window.end) for r in measured.results if r.status in {Status.PASSED, Status.FAILED}]
     if measured.state != "errored":
         out += [Sighting(own, _unjudged(r), window.start, window.end) for r in measured.results if r.status is not Status.SKIPPED]
+    if dataset.lane != "live":
+        return out + _of_labels(dataset, window, measured)
     if measured.state == "done" and all(r.check != ROW_COUNT for r in measured.results):
         # Without a check of that name too: an empty window was told under it, and is over.
         arrived = Result(ROW_COUNT, ROW_COUNT, Family.ARRIVAL, Status.PASSED, "rows arrived")
@@ -125,6 +131,21 @@ def sightings(dataset: Dataset, window: Window, measured: Measured, now: datetim
         if failed is None or failed.check == check:
             out.append(Sighting(subject, _access(check, failed), window.start if subject == own else now, now))
     return out
+
+
+def _of_labels(dataset: Dataset, window: Window, measured: Measured) -> list[Sighting]:
+    """Whether a window that waited for labels could be measured; of its rows, and of the source, the live one spoke long ago."""
+    checks = [left_out_of(dataset), _measuring(dataset)]
+    failed = measured.results[0] if measured.state == "errored" else None
+    well = [Result(checks[0], LEFT_OUT, Family.ARRIVAL, Status.PASSED, "no window before this one was left out")]
+    well = [r for r in well if all(r.check != found.check for found in measured.results)]
+    access = _access(checks[1], failed and replace(failed, check=checks[1], message=f"{checks[1]}: {failed.message}"))
+    return [Sighting(dataset.name, result, window.start, window.end) for result in (*well, access)]
+
+
+def _measuring(dataset: Dataset) -> str:
+    """The id of a window that could not be measured; each lane has its own."""
+    return MEASURE if dataset.lane == "live" else f"{MEASURE}({dataset.lane})"
 
 
 def _unjudged(result: Result) -> Result:
@@ -189,6 +210,24 @@ def subject(dataset: Dataset, whole_source: bool) -> Subject:
     if whole_source:
         return Subject(f"source {dataset.source}", timezone=dataset.timezone)
     return Subject(dataset.name, dataset.owner, dataset.tags, dataset.runbook, dataset.downstream, dataset.timezone)
+
+
+def _evident(config: Config, dataset: Dataset, window: Window, change: Change, said: Subject, before: Before) -> Subject:
+    """What there is to see of the gravest finding: how unusual it is, how often it was bad, where, and the rows themselves."""
+    lead = change.members[0] if change.members else None
+    if lead is None or lead.subject != dataset.name:
+        return said
+    recent = lead.outcomes[-3:]
+    often = f"{recent.count('F')} of the last {len(recent)} windows bad" if len(recent) > 1 else ""
+    parts = sorted({p.segment for p in change.members if p.segment and p.check == lead.check and p.column == lead.column})
+    source = config.sources.get(dataset.source)
+    scheme = scheme_of(source.url.get_secret_value()) if source else ""
+    return replace(
+        said,
+        lead=" · ".join(word for word in (before.unusual(lead), often) if word),
+        where=", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else ""),
+        code=bad_rows(dataset, scheme, window, lead),
+    )
 
 
 def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:

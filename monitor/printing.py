@@ -12,7 +12,8 @@ from monitor import compiling
 from monitor.config import Config
 from monitor.durations import words
 from monitor.runner import Finished
-from monitor.store import looking, reports
+from monitor.store import looking, reports, waiting
+from monitor.store.decisions import LABELS
 from monitor.store.store import Store
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def incidents(facts: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def status_facts(config: Config, store: Store, now: datetime) -> dict[str, Any]:
     """How each dataset stands (its last window, whether it is late), open incidents, channels."""
-    last = looking.last_windows(store)
+    last, labelled = looking.last_windows(store), waiting.last_ends(store, LABELS)
     open_ = looking.found_incidents(store, most=1000)
     told = looking.channel_states(store)
     datasets = []
@@ -200,6 +201,7 @@ def status_facts(config: Config, store: Store, now: datetime) -> dict[str, Any]:
                 "late": row is None or row.end < due - dataset.every,
                 "incidents": [f"INC-{i.id}" for i in open_ if i.subject in {name, f"source:{dataset.source}"}],
                 "error": row.error if row else None,
+                "labels_until": labelled.get(name) if dataset.labelled else None,
             }
         )
     return {
@@ -222,7 +224,8 @@ def status(facts: Mapping[str, Any]) -> list[str]:
         late = ", LATE" if d["late"] else ""
         rows = "" if window["rows"] is None else f", {window['rows']} rows"
         error = f": {d['error']}" if d["error"] else ""
-        lines.append(f"{d['dataset']}: {state}{late}; last window ended {moment(window['end'])}{rows}{error}")
+        labels = f"; judged with labels until {moment(d['labels_until'])}" if d["labels_until"] else ""
+        lines.append(f"{d['dataset']}: {state}{late}; last window ended {moment(window['end'])}{rows}{labels}{error}")
     for name, c in facts["channels"].items():
         broken = f", out of order since {moment(c['broken_since'])}: {c['error']}" if c.get("broken_since") else ""
         lines.append(f"channel {name}: {c['unsent']} unsent{broken}")

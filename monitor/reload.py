@@ -15,6 +15,7 @@ from alerts.routing import About, first
 from alerts.telling import EXPIRES, Delivery, Form, key_of
 from checks.result import Family, Severity
 from monitor.config import Config, ConfigError, load
+from monitor.removed import close_removed
 from monitor.store.decisions import numbered, write_delivery
 from monitor.store.store import Store
 from monitor.store.tables import events, incidents
@@ -34,6 +35,7 @@ def reread(old: Config, store: Store, now: datetime) -> tuple[Config, list[str]]
         store.attempt(lambda connection: _broken(connection, old, faults, now))
         return old, [f"the config is not taken, the old one stays in force: {fault}" for fault in faults]
     store.attempt(lambda connection: _mended(connection, new, now))
+    close_removed(store, new, now)
     later = [name for name in AT_START if getattr(new, name) != getattr(old, name)]
     said = [f"[{name}] has changed: that takes effect at the next start" for name in later]
     kept = {name: getattr(old, name) for name in AT_START}

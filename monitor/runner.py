@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import TimeoutError as TooLate
 from concurrent.futures import wait as wait_for
@@ -35,7 +35,7 @@ from monitor.left_out import left_out
 from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
 from monitor.store import ledger, past, references, waiting
-from monitor.store.decisions import Claim, Decision
+from monitor.store.decisions import LABELS, Claim, Decision
 from monitor.store.store import Store
 
 log = logging.getLogger("datavigil.window")
@@ -129,27 +129,39 @@ class Runner:
 
         `anyway`: all to try again, also those whose next try is not due yet.
         """
-        last_ends = waiting.last_ends(self.store)
-        again = self._again(now, anyway)
-        for name, dataset in self.config.datasets.items():
+        watched = self.config.datasets.items()
+        for lane in (
+            dict(watched),
+            {name: dataset.labelled for name, dataset in watched if dataset.labelled},
+        ):
+            if lane:
+                yield from self._due(lane, now, names, anyway)
+
+    def _due(
+        self, datasets: Mapping[str, Dataset], now: datetime, names: Collection[str] | None, anyway: bool
+    ) -> Iterator[tuple[Dataset, list[Window]]]:
+        """The same for datasets of one lane."""
+        last_ends = waiting.last_ends(self.store, next(iter(datasets.values())).lane)
+        again = self._again(datasets, now, anyway)
+        for name, dataset in datasets.items():
             if names is not None and name not in names:
                 continue
-            new = self.agenda.first(name, dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup)
+            new = self.agenda.first(dataset.key, dataset.calendar, last_ends.get(name), now, dataset.delay, dataset.catchup)
             retries = again.get(name)
             if new or retries:
                 yield dataset, sorted({*(retries or ()), *((new,) if new else ())})
 
-    def _again(self, now: datetime, anyway: bool) -> dict[str, list[Window]]:
-        """Dataset -> windows to try again, none older than its catchup."""
-        found = waiting.unfinished(self.store, now, anyway=True) if anyway else []
-        datasets = self.config.datasets
-        for catchup in () if anyway else {dataset.catchup for dataset in datasets.values()}:
-            oldest = waiting.oldest_unfinished(self.store, now, now - catchup)
-            found += [one for one in oldest if one[0] in datasets and datasets[one[0]].catchup == catchup]
+    def _again(self, datasets: Mapping[str, Dataset], now: datetime, anyway: bool) -> dict[str, list[Window]]:
+        """Dataset -> windows to try again, none older than it reaches back. All are of one lane."""
+        lane = next(iter(datasets.values())).lane
+        found = waiting.unfinished(self.store, now, anyway=True, lane=lane) if anyway else []
+        for reach in () if anyway else {dataset.reach for dataset in datasets.values()}:
+            oldest = waiting.oldest_unfinished(self.store, now, now - reach, lane)
+            found += [one for one in oldest if one[0] in datasets and datasets[one[0]].reach == reach]
         again: dict[str, list[Window]] = {}
         for name, start, end in found:
             dataset = datasets.get(name)
-            if dataset and now - dataset.catchup <= end <= now - dataset.delay:
+            if dataset and now - dataset.reach <= end <= now - dataset.delay:
                 again.setdefault(name, []).append(Window(start, end, dataset.timezone))
         return again
 
@@ -160,7 +172,7 @@ class Runner:
 
     def room(self, dataset: Dataset) -> bool:
         """One window of a dataset at a time (each is history for the next), no more at once than its source allows."""
-        if dataset.name in self.running or self.full:
+        if dataset.key in self.running or self.full:
             return False
         same = sum(r.dataset.source == dataset.source for r in self.running.values())
         return same < self.config.sources[dataset.source].concurrency
@@ -172,14 +184,16 @@ class Runner:
         """
         source = self.config.sources[dataset.source]
         paced = (dataset.source, source.rate) if source.rate else None
-        claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again, paced)
+        claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again, paced, dataset.lane)
         if claim is None:
             return False
-        history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window))
-        job = replace(Job(dataset, source, window, now, history, self.reference(dataset, window)), **self.people(dataset, window))
+        history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window), dataset.lane)
+        job = Job(dataset, source, window, now, history, self.reference(dataset, window), labelled=self.labelled(dataset, window))
+        job = replace(job, **self.people(dataset, window))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
-        skipped = left_out(dataset, waiting.end_before(self.store, dataset.name, window.start), window) if tells else None
-        self.running[dataset.name] = Running(claim, dataset, future, tells, skipped)
+        ended = waiting.end_before(self.store, dataset.name, window.start, dataset.lane)
+        skipped = left_out(dataset, ended, window) if tells else None
+        self.running[dataset.key] = Running(claim, dataset, future, tells, skipped)
         return True
 
     def reference(self, dataset: Dataset, window: Window) -> list[past.Stored] | None:
@@ -188,6 +202,8 @@ class Runner:
         For windows shorter than a day the history reaches back some days only: theirs is made of the days before.
         """
         kept = dataset.reference
+        if dataset.lane == LABELS:
+            return None
         if isinstance(kept, Fixed):
             calendar = dataset.calendar
             first = calendar.holding(datetime(kept.start.year, kept.start.month, kept.start.day, 12, tzinfo=UTC))
@@ -207,6 +223,12 @@ class Runner:
         found = references.in_force(self.store, dataset.name, window.start, golden)
         marks = references.marked(self.store, dataset.name)
         return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, "marks": marks}
+
+    def labelled(self, dataset: Dataset, window: Window) -> list[past.Stored]:
+        """The windows before this one as they were with their labels, where a check learns from them."""
+        if not any(check.learns_from_labels for check in dataset.checks):
+            return []
+        return past.history(self.store, dataset.name, window.start, worker.HISTORY, lane=LABELS)
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -70,3 +71,18 @@ class SummarySettings(Settings):
     weekly: str = Field("mon 09:00", pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$", description="mon 09:00")
     timezone: Zone = Field("UTC", description="of that time, and of quiet hours")
     to: Names = Field((), description="channels, by name")
+
+
+class HeartbeatSettings(Settings):
+    """`[heartbeat]`: an address that is pinged while all is well, such as healthchecks.io's; it tells you when the pings stop."""
+
+    url: SecretStr = Field(description="where to ping: https://hc-ping.com/...; /start and /fail are added to it")
+    every: Span = Field(timedelta(seconds=60), description="how often")
+    timeout: float = Field(10, gt=0, le=60, description="seconds that one ping may take in all")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"https?://[^\s/]+\S*", url.get_secret_value()):
+            raise ValueError("must begin with https:// (or http://) and a host")
+        return url

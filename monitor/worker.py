@@ -19,15 +19,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from checks.base import Check, Past, Table, View, judged, rows_in_all
+from checks.base import Check, Past, Table, View, rows_in_all
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Population, Question, Sample, Schema
+from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
-from monitor.judging import judged_apart, packed
+from monitor.judging import judged_apart, judged_together, packed
 from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, Place, SourceDown, SourceError
 
@@ -68,6 +68,8 @@ def measure_window(job: Job) -> Measured:
             job, golden = _with_golden(job, read, asked, history)
             profile = measure(read, asked, grids(job, history), references[-7:])
     except NoData as nothing:
+        if dataset.lane != "live":
+            return Measured("no_data", _unlabelled(dataset, str(nothing)), 0, time.monotonic() - began)
         return Measured("no_data", [_no_data(dataset, job, str(nothing))], 0, time.monotonic() - began)
     except SourceDown as fault:
         return _errored(REACHABLE, str(fault), began)
@@ -88,7 +90,7 @@ def concluded(
     results, apart = judge(job, checks, profile, history)
     waiting, refused = packed(apart)
     results += refused
-    if not profile.rows and all(r.kind != ROW_COUNT for r in results):
+    if not profile.rows and job.dataset.lane == "live" and all(r.kind != ROW_COUNT for r in results):
         # No check looks at the number of rows, and silence means healthy all the same.
         results.append(_no_data(job.dataset, job, "the window has no rows"))
     state: State = "done" if profile.rows else "no_data"
@@ -117,6 +119,7 @@ def judge(
 ) -> tuple[list[Result], list[tuple[Check, View]]]:
     """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged."""
     apart: list[tuple[Check, View]] = []
+    here: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
@@ -137,11 +140,8 @@ def judge(
         for segment in _segments(check, job.dataset, profile):
             view = _view(job, check, profile, recent, pools.since(since), segment)
             view = replace(view, before=history[-1].profile.schema if history else None)
-            if check.apart:
-                apart.append((check, view))
-            else:
-                results += judged(check, view)
-    return results, apart
+            (apart if check.apart else here).append((check, view))
+    return [*results, *judged_together(here)], apart
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
@@ -218,7 +218,9 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
             # Also where it asks nothing: the number of rows is part of every answer.
             here = asked.setdefault(Population(check.where, by), {})
             for question in check.questions(schema):
-                here.setdefault(question.key, question)
+                known = here.setdefault(question.key, question)
+                if isinstance(question, Categories) and isinstance(known, Categories) and question.cap > known.cap:
+                    here[question.key] = question
     return {population: list(found.values()) for population, found in asked.items()}
 
 
@@ -306,11 +308,6 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 def _view(
     job: Job, check: Check, profile: Profile, history: Sequence[Stored], reference: Profile | None, segment: str | None
 ) -> View:
-    past = [
-        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
-        for p in history
-        if (rows := _rows(p.profile, check.where, segment)) is not None
-    ]
     return View(
         window=job.window,
         now=job.now,
@@ -318,14 +315,23 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
-        history=past,
+        history=_past(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
+        labelled=_past(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
+
+
+def _past(check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
+    return [
+        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+        for p in history
+        if (rows := _rows(p.profile, check.where, segment)) is not None
+    ]
 
 
 def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
@@ -337,6 +343,11 @@ def _rows(profile: Profile, where: str | None, segment: str | None) -> int | Non
 def _result(check: Check, status: Status, message: str) -> Result:
     column = check.watched[0] if len(check.watched) == 1 else None
     return Result(check.name, check.kind, check.family, status, message, column)
+
+
+def _unlabelled(dataset: Dataset, reason: str) -> list[Result]:
+    """That there were no rows was told when the window closed."""
+    return [_result(check, Status.SKIPPED, f"{check.name}: no rows to judge: {reason}") for check in dataset.checks]
 
 
 def _no_data(dataset: Dataset, job: Job, reason: str) -> Result:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
+from monitor.pacing import Bucket
 from monitor.store.store import Store
 
 # How long an example takes is the machine's affair; no test here fails for being slow.
@@ -41,6 +42,12 @@ def pytest_runtest_makereport(
 def need(what: str) -> NoReturn:
     """Skips the test, saying what is missing."""
     pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _full_buckets() -> None:
+    """What one test sent slows no other one down."""
+    Bucket.known.clear()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from sqlalchemy import insert, select
 from alerts.message import Message
 from alerts.telling import Delivery, key_of
 from checks.result import Severity
-from monitor import actions
+from monitor import actions, reference
+from monitor.config import Config
+from monitor.dataset import Dataset
 from monitor.store import outbox
 from monitor.store.store import Store
-from monitor.store.tables import deliveries, events, feedback, incidents, problems, silences
+from monitor.store.tables import deliveries, events, feedback, incidents, problems, references, silences
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -150,6 +153,27 @@ def test_not_useful_counts_once_per_person_and_finding_also_after_the_end(store:
         for who, note in (("ann", "planned"), ("bob", None), ("cat", None))
         for column in ("amount", "country")
     ]
+
+
+def test_accepting_makes_a_version_for_each_column_which_can_be_rolled_back(store: Store) -> None:
+    config = Config(Path(), datasets={"orders": Dataset(name="orders", table="o/{start}.csv")})
+    done = actions.accept(store, config, 1, "ann", NOON, "new prices")
+    assert done.changed
+    assert "undo: datavigil reference rollback orders --version 2" in done.said
+    found = [(row.column, row.author, row.note) for row in rows(store, references)]
+    assert found == [("amount", "ann", "new prices"), ("country", "ann", "new prices")]
+    assert told(store)[0][2].marks == ("accepted as new normal by ann",)
+    assert reference.rollback(store, config, "orders", "bob", NOON) == 2
+    again = actions.accept(store, config, 1, "bob", NOON)
+    assert (again.said, again.changed) == ("ann has accepted INC-1 already", False)
+    assert len(rows(store, references)) == 2
+
+
+def test_what_is_no_level_of_a_dataset_cannot_be_accepted(store: Store) -> None:
+    assert "nothing to accept" in actions.accept(store, Config(Path()), 1, "ann", NOON).said
+    resolve(store)
+    assert "over already" in actions.accept(store, Config(Path()), 1, "ann", NOON).said
+    assert rows(store, references) == []
 
 
 def test_marks_stand_side_by_side_and_outlive_each_other(store: Store) -> None:

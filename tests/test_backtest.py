@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from checks.window import Window
-from monitor import replay_command, replaying, worker
+from monitor import extent, replay_command, replaying, worker
 from monitor.config import Config, load
 from monitor.job import Job, Measured
 from monitor.replaying import Task, Telling
@@ -204,3 +204,15 @@ def test_what_cannot_be_replayed_is_refused_in_words(
     code, out, err = replay(home, capsys, **more)
     assert (code, out) == (3, "")
     assert sentence in err
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date", "varchar"])
+def test_the_range_of_a_table_is_read_off_its_times(tmp_path: Path, kind: str) -> None:
+    at = f"('2026-03-05 00:00:00+00'::timestamptz + i * interval '1 day')::{kind} as at"
+    duckdb.sql("set timezone = 'UTC'")
+    duckdb.sql(f"copy (select {at}, i from range(10) t(i)) to '{tmp_path}/all.parquet' (format parquet)")
+    (tmp_path / "config.toml").write_text(f'[datasets.all]\ntable = "{tmp_path}/all.parquet"\ntime_column = "at"\n')
+    read = load(tmp_path / "config.toml", {})
+    first, last, note = extent.held(read.datasets["all"], read.sources["files"], None, FIRST + 90 * DAY)
+    assert (first, note) == (FIRST + 4 * DAY, "")
+    assert last == FIRST + 13 * DAY + timedelta(microseconds=1)

@@ -31,6 +31,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "pattern": {"regex": "^[a-z]+$"},
     "sql": {"name": "mine", "query": "select 1"},
     "unique": {"columns": ("t",)},
+    "classification": {"prediction": "b", "target": "b", "metrics": ("accuracy",)},
+    "regression": {"prediction": "n", "target": "i", "metrics": ("mae",)},
     "evidently": {"metric": "ValueDrift", "column": "n"},
 }
 """Settings that a kind cannot do without, for those whose `column` is not all."""
@@ -57,6 +59,9 @@ def variants() -> Iterator[Any]:
         plain = made(kind)
         yield pytest.param(plain, id=kind.kind)
         yield pytest.param(made(kind, at_least=1, at_most=2), id=f"{kind.kind}:bounded")
+        waiting = plain.for_labels()
+        if waiting is not None:
+            yield pytest.param(waiting, id=f"{kind.kind}:labels")
         table = Table(SCHEMA, "at")
         for check in kind.automatic(table):
             yield pytest.param(check, id=f"automatic:{check.name}")

@@ -241,7 +241,6 @@ def test_what_the_environment_holds_is_not_filled_in_again(tmp_path: Path) -> No
     ("text", "note"),
     [
         (f"{DATASET}late = '1h'", 'dataset "orders": late is not acted on by this version yet'),
-        (f"{DATASET}[heartbeat]\nurl = 'https://example.com'", "heartbeat is not acted on by this version yet"),
         (DATASET, "no channel is set: nobody is told of anything, results are only stored"),
         (
             f"{DATASET}{CHANNEL}[[routes]]\nto = 'team'\nseverity = 'critical'",
@@ -396,7 +395,10 @@ def test_a_wrong_check_is_told_in_words(tmp_path: Path, check: str, said: str) -
         ("[sources.a]\nurl = 'duckdb:///x'\nconcurrency = 0", 'source "a": concurrency: must be at least 1'),
         ("[sources]\na = 5", 'source "a": must be a section with keys'),
         ("[channels.a]\nkind = 'slak'", 'channel "a": unknown kind of channel "slak"; did you mean "slack"?'),
-        ("[channels.a]", 'channel "a": kind is missing; kinds of channel: console, mail, slack, webhook'),
+        (
+            "[channels.a]",
+            'channel "a": kind is missing; kinds of channel: apprise_urls, console, mail, pagerduty, slack, teams, webhook',
+        ),
         ("[channels.a]\nkind = 'slack'\nchannel = '#a'", 'channel "a": token is missing (the bot token, xoxb-...)'),
         ("[channels.a]\nkind = 'console'\nfallback = 'b'", 'channel "a": unknown channel for fallback "b"; known: a'),
         ("[channels.a]\nkind = 'console'\nfallback = 'a'", 'channel "a": fallback: it cannot stand in for itself'),

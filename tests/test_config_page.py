@@ -18,7 +18,7 @@ from monitor import kinds
 from monitor.config import load
 from monitor.dataset import Dataset
 from monitor.durations import parse
-from monitor.settings import DaemonSettings, ReportSettings, StoreSettings, SummarySettings
+from monitor.settings import DaemonSettings, HeartbeatSettings, ReportSettings, StoreSettings, SummarySettings
 from monitor.sources.base import Source
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +34,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "[daemon]": DaemonSettings,
     "[reports]": ReportSettings,
     "[summary]": SummarySettings,
+    "[heartbeat]": HeartbeatSettings,
 }
 
 

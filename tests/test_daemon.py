@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
@@ -196,11 +195,16 @@ def caught_up(daemon: Service) -> bool:
 
 
 def story(slack: FakeSlack, daemon: Service) -> dict[str, Any]:
-    """What people and the store ended up with, without times and numbers of the run."""
-    text = re.compile(r"\d+ (d|h|min|s)( \d+ (h|min|s))?")
+    """What people and the store ended up with, without times of the run. Nothing is told twice.
+
+    Whether an incident that is over within seconds, as in a catch-up, was told before its end hangs on how fast the sender was;
+    that it was told, or waits for the digest, does not.
+    """
+    keys = list(slack.keys())
+    assert len(set(keys)) == len(keys)
+    told = "select distinct incident from tellings where outcome in ('told', 'combined', 'digest', 'held') order by 1"
     return {
-        "keys": sorted(re.sub(r"-\d{8}T\d+", "", key) for key in iter(slack.keys())),
-        "roots": [text.sub("...", m["text"]) for m in slack.roots()],
+        "told": daemon.rows(told),
         "incidents": daemon.rows("select id, subject, family, severity, since, resolved_at is null from incidents order by id"),
         "results": daemon.rows('select window_start, "check", status, value from results order by 1, 2'),
         "problems": daemon.rows("select fingerprint, state, outcomes from problems order by 1"),
@@ -210,6 +214,8 @@ def story(slack: FakeSlack, daemon: Service) -> dict[str, Any]:
 def run_with_kills(folder: Path, postgres: Server, kills: list[float], today: date, fault_rate: float, seed: int) -> dict[str, Any]:
     with FakeSlack(fault_rate=fault_rate, seed=seed) as slack, service(folder, slack) as daemon:
         written(folder, slack, postgres, "days", 'every = "1d"\ncatchup = "30d"')
+        with (folder / "config.toml").open("a") as config:
+            config.write('\n[incidents]\npage_within = "30d"\n')
         first = today - timedelta(days=12)
         assert daemon.command("backfill", "orders", "--from", str(first), "--to", str(first + timedelta(days=1))).returncode == 0
         for after in kills:
@@ -227,8 +233,7 @@ def test_kill_minus_nine_at_any_point_loses_nothing_and_tells_nothing_twice(tmp_
     today = datetime.now(UTC).date()
     days_of_orders(postgres, today)
     expected = run_with_kills(tmp_path / "whole", postgres, [], today, 0.0, 0)
-    assert len(expected["incidents"]) == 2
-    assert len(expected["keys"]) == 4
+    assert expected["told"] == [(i[0],) for i in expected["incidents"]] == [(1,)]
     for seed in range(TRIES):
         chance = random.Random(seed)
         kills = [chance.uniform(0.5, 6.0) for _ in range(3)]
@@ -237,7 +242,7 @@ def test_kill_minus_nine_at_any_point_loses_nothing_and_tells_nothing_twice(tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
-def test_workers_that_are_killed_are_there_again(tmp_path: Path, postgres: Server) -> None:
+def test_k3_workers_that_are_killed_are_there_again(tmp_path: Path, postgres: Server) -> None:
     postgres.run(
         "DROP TABLE IF EXISTS steady",
         "CREATE TABLE steady (created_at timestamptz, amount float8)",

@@ -129,7 +129,8 @@ def test_a_learned_bound_of_a_p_value_is_told_as_one() -> None:
     far = only(Drift(column="x", method="t_test"), view(normal(99, 1.0), PAST))
     assert far.status is Status.FAILED
     assert re.search(
-        r"at least [\d.e-]+ needed \(usual: [\d.e-]+ to [\d.e-]+, 33 windows\); t-test p-value against the last 28 windows",
+        r"at least [\d.e-]+ needed \(usual: [\d.e-]+ to [\d.e-]+, 33 windows, learning: 33 of 35\); "
+        r"t-test p-value against the last 28 windows",
         far.message,
     )
     low, high = (far.details or {})["usual"]

@@ -94,7 +94,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return once(folder)
 
 
-def test_every_dataset_is_measured_whatever_is_wrong_with_the_others(seen: dict[str, Any]) -> None:
+def test_p4_every_dataset_is_measured_whatever_is_wrong_with_the_others(seen: dict[str, Any]) -> None:
     assert {name: window["state"] for name, window in seen.items()} == {
         name: "no_data" if name == "empty" else "done" for name in BROKEN
     }
@@ -263,7 +263,7 @@ def test_sound_datasets_go_on_beside_broken_sources(found: dict[str, Any]) -> No
     assert set(found) == {"sound", *SAID}
 
 
-def test_a_source_that_is_down_is_one_incident_however_many_datasets_it_has(sources: Path) -> None:
+def test_p1_a_source_that_is_down_is_one_incident_however_many_datasets_it_has(sources: Path) -> None:
     store = Store(f"sqlite:///{sources}/datavigil.db")
 
     subjects = [incident.subject for incident in looking.found_incidents(store)]
@@ -310,7 +310,7 @@ def test_times_without_a_zone_are_wall_clock_times_of_the_dataset(tmp_path: Path
 # A full store.
 
 
-def test_a_full_store_is_said_and_nothing_is_lost_when_there_is_room(tmp_path: Path) -> None:
+def test_d6_a_full_store_is_said_and_nothing_is_lost_when_there_is_room(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         wide = ", ".join(f"range % {n} as column_{n}" for n in range(2, 60))  # whose results need more than the page there is
         connection.execute(f"copy (select {wide} from range(99)) to '{tmp_path}/orders-2026-11-22.parquet' (format parquet)")

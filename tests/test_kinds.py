@@ -24,7 +24,7 @@ ALL: list[type[Check] | type[Channel] | type[Source]] = [
 def test_the_kinds_the_design_names_are_found() -> None:
     named = "row_count freshness columns missing unique value_range allowed_values pattern distinct drift sql evidently"
     assert set(named.split()) <= kinds.check_kinds().keys()
-    assert {"console", "slack", "mail", "webhook"} == kinds.channel_kinds().keys()
+    assert {"apprise_urls", "console", "mail", "pagerduty", "slack", "teams", "webhook"} == kinds.channel_kinds().keys()
     assert {"files", "duckdb", "sqlite", "postgres"} <= {kind.kind for kind in kinds.source_kinds()}
 
 

@@ -181,7 +181,7 @@ def test_each_refusal_means_what_the_sender_can_do_about_it(
         setattr(sink, name, value if not isinstance(value, list) else list(value))
     with pytest.raises(kind) as raised:
         inbox(sink, timeout=2 if orders == {"after_data": ["hang"]} else 10).send(OUTGOING)
-    assert type(raised.value) is kind
+    assert isinstance(raised.value, kind)
     assert len(sink.mails) == (1 if kind is Unknown else 0)
 
 
@@ -215,7 +215,7 @@ def test_a_login_goes_over_tls(tls: Any) -> None:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_a_certificate_that_is_not_trusted_stops_everything(tls: Any) -> None:
+def test_e5_a_certificate_that_is_not_trusted_stops_everything(tls: Any) -> None:
     with SmtpSink(tls) as sink, pytest.raises(CredentialBroken, match="not trusted"):
         inbox(sink, ca_file=None).send(OUTGOING)
     assert sink.mails == []
@@ -232,7 +232,7 @@ def test_a_certificate_for_another_name_is_not_trusted(sink: SmtpSink, monkeypat
         inbox(sink, server=f"smtp://mail.example.com:{sink.port}").send(OUTGOING)
 
 
-def test_a_server_without_starttls_gets_nothing_unless_clear_text_was_asked_for() -> None:
+def test_e5_a_server_without_starttls_gets_nothing_unless_clear_text_was_asked_for() -> None:
     with SmtpSink("none") as sink:
         with pytest.raises(CredentialBroken, match="clear text"):
             inbox(sink).send(OUTGOING)
@@ -275,7 +275,7 @@ def test_a_server_that_never_comes_to_the_content_has_nothing(sink: SmtpSink, gr
         finally:
             ended.set()
             thread.join()
-    assert type(raised.value) is (ChannelBroken if greeting.startswith(b"554") else NotSent)
+    assert isinstance(raised.value, ChannelBroken if greeting.startswith(b"554") else NotSent)
 
 
 def test_it_cannot_be_asked_what_arrived(sink: SmtpSink) -> None:

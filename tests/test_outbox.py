@@ -66,7 +66,7 @@ def test_a_delivery_is_taken_once(store: Store) -> None:
     assert states(store) == {"a": "sending"}
 
 
-def test_of_many_senders_each_row_goes_to_one(store: Store) -> None:
+def test_t1_of_many_senders_each_row_goes_to_one(store: Store) -> None:
     for number in range(8):
         put(store, f"row {number}")
     gate = threading.Barrier(4)
@@ -81,7 +81,7 @@ def test_of_many_senders_each_row_goes_to_one(store: Store) -> None:
     assert sorted(taken) == [f"row {number}" for number in range(8)]
 
 
-def test_the_same_key_is_written_down_once(store: Store) -> None:
+def test_d4_the_same_key_is_written_down_once(store: Store) -> None:
     put(store, "a")
     put(store, "a", channel="oncall")
 
@@ -251,7 +251,7 @@ def test_what_a_stale_sender_writes_changes_nothing(store: Store) -> None:
         assert connection.execute(select(deliveries.c.provider_ref)).scalar() == "C1:2"
 
 
-def test_leases_go_by_the_stores_clock_not_by_ours(store: Store) -> None:
+def test_d5_leases_go_by_the_stores_clock_not_by_ours(store: Store) -> None:
     put(store, "a")
     take(store)
 

@@ -557,7 +557,7 @@ checks = [{kind = "missing", column = "amount", at_most = 0.1}]
 """
 
 
-def test_a_query_that_hangs_is_killed_at_its_deadline_and_others_go_on(home: Path, store: Store) -> None:
+def test_p2_a_query_that_hangs_is_killed_at_its_deadline_and_others_go_on(home: Path, store: Store) -> None:
     land(home, 22)
     with workers(2) as pool:
         finished = {f.dataset.name: f for f in ended(Runner(config(home, HANGING, ORDERS), store, pool), NOON)}

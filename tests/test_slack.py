@@ -180,7 +180,7 @@ def test_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: s
 
 
 @pytest.mark.parametrize("letter", ["x", "&", "<", "`", "é", "🔴", "\n", "@here "])
-def test_a_message_of_any_size_stays_within_slacks_limits(slack: FakeSlack, letter: str) -> None:
+def test_s9_a_message_of_any_size_stays_within_slacks_limits(slack: FakeSlack, letter: str) -> None:
     huge = letter * 20_000
     message = replace(
         everywhere(huge),
@@ -225,3 +225,35 @@ def test_what_is_refused_even_as_plain_text_is_impossible(slack: FakeSlack) -> N
 def test_the_shares_of_the_layout_add_up_to_less_than_slack_takes() -> None:
     full = replace(everywhere("w " * 5000), findings=(Finding("w " * 5000),) * 12, facts=(Fact("w " * 90, "w " * 900),) * 10)
     assert 5000 < sum(len(t) for t in texts(blocks(Outgoing("message", "k", full)))) < 9000
+
+
+OWNED = replace(OPEN, facts=(Fact("Owner", "ann@example.com"),))
+
+
+def test_an_owner_with_an_address_that_slack_knows_is_mentioned_where_a_critical_incident_opens(slack: FakeSlack) -> None:
+    slack.workspace.people["ann@example.com"] = "U0000000042"
+    team = channel(slack)
+    reference = team.send(root("open", OWNED))
+    team.send(root("again", OWNED))
+    team.send(root("warning", replace(OWNED, severity=Severity.WARNING)))
+    team.send(Outgoing("line", "line", OWNED, root=reference))
+    assert [pings(m) for m in slack.messages] == [["<@U0000000042>"], ["<@U0000000042>"], [], []]
+    # Asked once, then known.
+    assert len(slack.asked("users.lookupByEmail")) == 1
+
+
+@pytest.mark.parametrize("fault", ["server_error", "drop", "not_json", {"do": "error", "error": "missing_scope"}, "rate_limit"])
+def test_a_look_up_that_fails_costs_the_mention_and_nothing_else(slack: FakeSlack, fault: Any) -> None:
+    slack.workspace.people["ann@example.com"] = "U0000000042"
+    order = {"do": fault} if isinstance(fault, str) else fault
+    slack.misbehave([{**order, "method": "users.lookupByEmail"}])
+    team = channel(slack)
+    team.send(root("open", OWNED))
+    team.send(root("later", OWNED))
+    assert [pings(m) for m in slack.messages] == [[], ["<@U0000000042>"]]
+
+
+@pytest.mark.parametrize("owner", ["data-platform", "nobody@example.com", "<!channel>@a.b", "a b@c.d", ""])
+def test_an_owner_that_is_nobody_in_slack_is_only_named(slack: FakeSlack, owner: str) -> None:
+    channel(slack).send(root("open", replace(OPEN, facts=(Fact("Owner", owner),))))
+    assert pings(slack.messages[0]) == []

@@ -79,7 +79,7 @@ def test_each_refusal_means_what_the_sender_can_do_about_it(slack: FakeSlack, na
     ("header", "pause"),
     [("2", 2), ("2.5", 2.5), (None, 30), ("86400", 600), ("0", 1), ("nan", 30), ("soon", 30), ("-5", 1)],
 )
-def test_a_rate_limit_says_how_long_to_pause(slack: FakeSlack, header: str | None, pause: float) -> None:
+def test_s2_a_rate_limit_says_how_long_to_pause(slack: FakeSlack, header: str | None, pause: float) -> None:
     slack.misbehave([{"do": "rate_limit", "retry_after": header}])
     with pytest.raises(RateLimited) as raised:
         channel(slack).send(root())
@@ -87,7 +87,7 @@ def test_a_rate_limit_says_how_long_to_pause(slack: FakeSlack, header: str | Non
     assert slack.messages == []
 
 
-def test_a_rate_limit_may_give_a_date(slack: FakeSlack) -> None:
+def test_s2_a_rate_limit_may_give_a_date(slack: FakeSlack) -> None:
     later = datetime.now(UTC) + timedelta(hours=5)
     slack.misbehave([{"do": "rate_limit", "retry_after": f"{later:%a, %d %b %Y %H:%M:%S} GMT"}])
     with pytest.raises(RateLimited) as raised:

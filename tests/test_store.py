@@ -113,7 +113,7 @@ def test_two_processes_that_migrate_at_once_both_succeed(store_url: str) -> None
     store.close()
 
 
-def test_a_store_of_a_newer_version_is_refused_and_left_alone(store: Store) -> None:
+def test_t2_a_store_of_a_newer_version_is_refused_and_left_alone(store: Store) -> None:
     with store.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
@@ -124,7 +124,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(store: Store) -> N
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
 
-def test_a_migration_that_dies_in_the_middle_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_k2_a_migration_that_dies_in_the_middle_leaves_nothing(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from alembic.operations import Operations
 
     made: list[str] = []

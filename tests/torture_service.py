@@ -94,6 +94,8 @@ def _measured(letter: str) -> Measured:
 def serve(trial: Trial, doom: str | None, seed: int) -> None:
     """Record and send until all is told. `doom`: the step at which this process kills itself, at a random occurrence."""
     logging.getLogger("datavigil").setLevel(logging.CRITICAL)
+    # One message a second is a courtesy that would only make it long.
+    Slack.pace = 0.0
     if doom:
         _doom(doom, random.Random(seed))
     config, store = trial.config(), Store(trial.store)

@@ -7,8 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from checks.profile import Number
-from checks.question import Duplicates, Scalar
+from checks.profile import Broken, Number
+from checks.question import Duplicates, Repeats, Scalar
 from monitor.measuring.asking import SEGMENT, Found, Rowset, need
 
 if TYPE_CHECKING:
@@ -42,6 +42,23 @@ def duplicates(rowset: Rowset, asked: Sequence[Duplicates]) -> Found:
         for record in rowset.rows(grouped.aggregate(beyond=(groups.n - 1).sum())):
             segment = record[0] if rowset.segmented else None
             found.answers[segment][question.key] = Number(number_of(record[-1]) or 0)
+    return found
+
+
+def repeats(rowset: Rowset, question: Repeats, rows: int) -> Found:
+    """Rows beyond the first of their like; missing values are alike."""
+    if rows > question.most:
+        return Found(broken={question.key: Broken(f"not counted in windows of more than {question.most} rows")})
+    found, table = Found(), rowset.table
+    keys = {f"k{place}": need(table, column) for place, column in enumerate(question.columns)}
+    whole = table.select(**keys, **rowset.keys(table))
+    groups = whole.distinct()
+    grouped = groups.group_by(SEGMENT) if rowset.segmented else groups
+    kept = {(r[0] if rowset.segmented else None): number_of(r[-1]) for r in rowset.rows(grouped.aggregate(n=groups.count()))}
+    counted = whole.group_by(SEGMENT) if rowset.segmented else whole
+    for record in rowset.rows(counted.aggregate(n=whole.count())):
+        segment = record[0] if rowset.segmented else None
+        found.answers[segment][question.key] = Number((number_of(record[-1]) or 0) - (kept.get(segment) or 0))
     return found
 
 

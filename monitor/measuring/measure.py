@@ -13,17 +13,19 @@ from checks.profile import Answer, Broken, Counts, Grid, Histogram, Number, Prof
 from checks.question import (
     IN_ALL,
     Categories,
+    Cells,
     Distribution,
     Duplicates,
     Population,
     Query,
     Question,
+    Repeats,
     Sample,
     Scalar,
     Watermark,
 )
 from checks.window import Window
-from monitor.measuring import counting, histograms, sampling, values
+from monitor.measuring import cells, counting, histograms, sampling, values
 from monitor.measuring.asking import AT_ONCE, SEGMENT, Found, Rowset, each, each_batch, need
 from monitor.measuring.grid import pinned
 from monitor.measuring.sampling import apply_where
@@ -213,8 +215,12 @@ def _asked(asking: _Asking, rowset: Rowset) -> Found:
     found.add(each_batch(source, asking.of(Categories), lambda some: values.categories(rowset, some, asking.rows), AT_ONCE // 4))
     left = [ROWS, *(q for q in asking.of(Scalar) if not _within(q, found))]
     found.add(each_batch(source, left, lambda some: counting.scalars(rowset, some)))
+    for combined in asking.of(Cells):
+        found.add(each(source, [combined], lambda some: cells.cells(rowset, some[0])))
     for question in asking.of(Duplicates):
         found.add(each(source, [question], lambda some: counting.duplicates(rowset, some)))
+    for repeated in asking.of(Repeats):
+        found.add(each(source, [repeated], lambda some: counting.repeats(rowset, some[0], asking.rows)))
     found.broken.update({q.key: asking.gridless[q.key] for q in asking.of(Distribution) if q.key in asking.gridless})
     return found
 
@@ -281,9 +287,9 @@ def _part(asking: _Asking, found: Found, segment: str | None) -> Part:
 def _empty(question: Question, grids: Mapping[str, Grid]) -> Answer:
     if isinstance(question, Distribution):
         return Histogram.of(grids[question.key], {})
-    if isinstance(question, Categories):
+    if isinstance(question, Categories | Cells):
         return Counts({}, distinct=0)
-    if isinstance(question, Duplicates):
+    if isinstance(question, Duplicates | Repeats):
         return Number(0)
     return Broken("this is asked of whole windows only, not of segments")
 

@@ -71,11 +71,11 @@ def _answers(
     for record in rowset.asked(("totals", approximate, *asked), lambda: _totals(rowset, asked, approximate)):
         segment, (rows, *totals) = (record[0], record[1:]) if rowset.segmented else (None, record)
         for place, question in enumerate(asked):
-            form = _form(rowset.table[question.column].type())
+            how = form(rowset.table[question.column].type())
             values = tops.get((segment, place), [])[: question.cap]
             known = int(totals[2 * place])
             distinct = min(int(totals[2 * place + 1]), known)  # An estimate may be above what is possible.
-            counts = _counts(values, form, int(rows), known, distinct, OVERLOOKED if approximate else 0.0)
+            counts = _counts(values, how, int(rows), known, distinct, OVERLOOKED if approximate else 0.0)
             found.answers[segment][question.key] = counts
     return found
 
@@ -183,7 +183,7 @@ def spelled(text: str, form: str) -> str:
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def _form(kind: Any) -> str:
+def form(kind: Any) -> str:
     if kind.is_numeric() and not kind.is_boolean():
         return "number"
     return "time" if kind.is_timestamp() or kind.is_date() else "text"

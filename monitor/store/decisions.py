@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -20,8 +21,11 @@ from checks.window import Window
 from monitor import fit
 from monitor.store import telling
 from monitor.store.tables import UNFINISHED, deliveries, events, incidents, problems, reports, results, windows
+from monitor.store.unusual import unusual
 
 LIVE = "live"
+LABELS = "labels"
+"""The lane of the windows that are evaluated once their labels had time to arrive."""
 NUMBERS = 7_204_534
 """The lock under which incidents get their numbers."""
 
@@ -36,6 +40,7 @@ class Claim:
     token: str
     attempts: int
     again: bool = False
+    lane: str = LIVE
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Before:
 
     `later` are (check, column, segment) that have a verdict on a later window than the one to decide on; `unmeasured` is
     the end of the dataset's latest other window that could not be measured; `reports` says where each incident's last one is;
-    `again`: the window was decided on before.
+    `again`: the window was decided on before; `unusual` says how unusual a problem's value is.
     """
 
     standing: Standing
@@ -62,6 +67,7 @@ class Before:
     reports: Mapping[int, str] = field(default_factory=dict)
     stand: telling.Stand = field(default_factory=telling.Stand)
     again: bool = False
+    unusual: Callable[[Problem], str] = lambda _: ""
 
 
 def _one_by_one(connection: Connection, subjects: Sequence[str]) -> None:
@@ -81,20 +87,26 @@ def numbered(connection: Connection) -> int:
     return (connection.execute(select(func.max(incidents.c.id))).scalar() or 0) + 1
 
 
-def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: datetime) -> Before:
+def stood(connection: Connection, subjects: Sequence[str]) -> Standing:
+    """Problems and incidents of these subjects, which nobody else changes before this transaction ends."""
     _one_by_one(connection, subjects)
     next_id = numbered(connection)
     found = connection.execute(select(problems).where(problems.c.subject.in_(subjects))).mappings().all()
     # The last one of each family: it is open, or may be opened again.
     of = (incidents.c.subject, incidents.c.family)
     last = select(func.max(incidents.c.id)).where(incidents.c.subject.in_(subjects)).group_by(*of)
-    known = connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings().all()
-    ids = [row["id"] for row in known]
-    standing = Standing([problem_of(r) for r in found], [incident_of(r) for r in known], next_id, _reopenings(connection, ids))
+    known = [incident_of(r) for r in connection.execute(select(incidents).where(incidents.c.id.in_(last))).mappings()]
+    return Standing([problem_of(r) for r in found], known, next_id, _reopenings(connection, [i.id for i in known]))
+
+
+def before(connection: Connection, subjects: Sequence[str], claim: Claim, now: datetime) -> Before:
+    standing = stood(connection, subjects)
+    ids = [incident.id for incident in standing.incidents]
     made = connection.execute(select(reports).where(reports.c.incident.in_(ids)).order_by(reports.c.revision))
     paths = {row.incident: row.path for row in made}
     stand = telling.stand(connection, ids, now)
-    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again)
+    seen = partial(unusual, connection, start=claim.window.start)
+    return Before(standing, _later(connection, claim), _unmeasured(connection, claim), paths, stand, claim.again, seen)
 
 
 def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[datetime]]:
@@ -107,7 +119,11 @@ def _reopenings(connection: Connection, ids: Sequence[int]) -> dict[int, list[da
 
 def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
     query = select(func.max(windows.c.end)).where(
-        UNFINISHED, windows.c.dataset == claim.dataset, windows.c.state == "errored", windows.c.id != claim.id
+        UNFINISHED,
+        windows.c.dataset == claim.dataset,
+        windows.c.lane == claim.lane,
+        windows.c.state == "errored",
+        windows.c.id != claim.id,
     )
     return connection.execute(query).scalar()
 
@@ -115,7 +131,8 @@ def _unmeasured(connection: Connection, claim: Claim) -> datetime | None:
 def _later(connection: Connection, claim: Claim) -> frozenset[tuple[str, str | None, str | None]]:
     query = (
         select(results.c.check, results.c.column, results.c.segment)
-        .where(results.c.dataset == claim.dataset, results.c.window_start > claim.window.start)
+        .where(results.c.dataset == claim.dataset, results.c.lane == claim.lane)
+        .where(results.c.window_start > claim.window.start)
         .where(results.c.status.in_((str(Status.PASSED), str(Status.FAILED))))
         .distinct()
     )

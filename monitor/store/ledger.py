@@ -34,7 +34,13 @@ class NotYet(Exception):
 
 
 def claim(
-    store: Store, dataset: str, window: Window, lease: timedelta, again: bool = False, paced: tuple[str, Rate] | None = None
+    store: Store,
+    dataset: str,
+    window: Window,
+    lease: timedelta,
+    again: bool = False,
+    paced: tuple[str, Rate] | None = None,
+    lane: str = LIVE,
 ) -> Claim | None:
     """Take a window; None where somebody else has it, or it is finished (unless `again`).
 
@@ -46,7 +52,7 @@ def claim(
         clock = store.clock(connection)
         row = connection.execute(
             select(windows)
-            .where(windows.c.dataset == dataset, windows.c.lane == LIVE, windows.c.start == window.start)
+            .where(windows.c.dataset == dataset, windows.c.lane == lane, windows.c.start == window.start)
             .with_for_update()
         ).first()
         mine = {"state": "running", "lease_owner": owner(), "lease_token": token, "lease_until": clock + lease}
@@ -58,12 +64,12 @@ def claim(
         if row is None:
             made = connection.execute(
                 insert(windows)
-                .values(dataset=dataset, lane=LIVE, start=window.start, end=window.end, attempts=1, **mine)
+                .values(dataset=dataset, lane=lane, start=window.start, end=window.end, attempts=1, **mine)
                 .returning(windows.c.id)
             ).scalar_one()
-            return Claim(made, dataset, window, token, 1)
+            return Claim(made, dataset, window, token, 1, lane=lane)
         connection.execute(update(windows).where(windows.c.id == row.id).values(attempts=row.attempts + 1, end=window.end, **mine))
-        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"})
+        return Claim(row.id, dataset, window, token, row.attempts + 1, again=row.state in {"done", "no_data"}, lane=lane)
 
     return store.attempt(work)
 
@@ -152,34 +158,35 @@ def record(
 def _write_measured(connection: Connection, claim: Claim, measured: Measured, now: datetime) -> None:
     start, end = claim.window.start, claim.window.end
     if measured.profile is not None:
-        same = (profiles.c.dataset == claim.dataset, profiles.c.lane == LIVE, profiles.c.start == start)
+        same = (profiles.c.dataset == claim.dataset, profiles.c.lane == claim.lane, profiles.c.start == start)
         connection.execute(delete(profiles).where(*same))
-        row = {"dataset": claim.dataset, "lane": LIVE, "start": start, "end": end, "rows": measured.rows or 0}
+        row = {"dataset": claim.dataset, "lane": claim.lane, "start": start, "end": end, "rows": measured.rows or 0}
         connection.execute(insert(profiles).values(body=measured.profile, **row))
-        days.measured(connection, claim.dataset, claim.window)
-    connection.execute(
-        delete(results).where(results.c.dataset == claim.dataset, results.c.window_start == start, results.c.window_end == end)
-    )
+        if claim.lane == LIVE:
+            days.measured(connection, claim.dataset, claim.window)
+    ours = (results.c.dataset == claim.dataset, results.c.lane == claim.lane)
+    connection.execute(delete(results).where(*ours, results.c.window_start == start, results.c.window_end == end))
     version = measured.reference_version
     if measured.golden is not None:
         row = {"author": "datavigil", "note": measured.golden_table, "body": measured.golden}
         version = references.add(connection, claim.dataset, references.GOLDEN, now, **row)
-    rows = [_result_row(claim.dataset, claim.window, result, now) | {"reference_version": version} for result in measured.results]
+    rows = [_result_row(claim, result, now) | {"reference_version": version} for result in measured.results]
     if rows:
         connection.execute(insert(results), rows)
 
 
-def _result_row(dataset: str, window: Window, result: Result, now: datetime) -> dict[str, Any]:
+def _result_row(claim: Claim, result: Result, now: datetime) -> dict[str, Any]:
     bounds = result.bounds
     return {
-        "dataset": dataset,
+        "dataset": claim.dataset,
+        "lane": claim.lane,
         "check": fit.name(result.check, fit.CHECK),
         "kind": result.kind,
         "family": str(result.family),
         "column": fit.name(result.column or "", fit.COLUMN),
         "segment": fit.name(result.segment or "", fit.SEGMENT),
-        "window_start": window.start,
-        "window_end": window.end,
+        "window_start": claim.window.start,
+        "window_end": claim.window.end,
         "status": str(result.status),
         "value": finite(result.value),
         "at_least": finite(bounds.at_least) if bounds else None,

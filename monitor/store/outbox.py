@@ -45,6 +45,7 @@ class Claimed:
     root: str | None
     lease_until: datetime
     near: str | None = None
+    recipient: str | None = None
 
 
 def put(store: Store, delivery: Delivery, now: datetime) -> None:
@@ -53,10 +54,11 @@ def put(store: Store, delivery: Delivery, now: datetime) -> None:
 
 
 def waiting_channels(store: Store, now: datetime) -> list[str]:
-    """Channels that have something to send now."""
-    query = select(deliveries.c.channel).where(_due(now)).distinct()
+    """Channels that have something to send now, or are out of order and to be probed."""
+    query = select(deliveries.c.channel).where(_due(now))
+    probes = select(channels.c.name).where(channels.c.blocked_since.is_not(None), channels.c.probe_at <= now)
     with store.reading() as connection:
-        return list(connection.execute(query).scalars())
+        return list(connection.execute(query.union(probes)).scalars())
 
 
 def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claimed | None:
@@ -72,7 +74,11 @@ def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claime
         _expire(connection, channel, now)
         earlier = deliveries.alias()
         later = deliveries.alias()
-        same = and_(earlier.c.incident == deliveries.c.incident, earlier.c.channel == deliveries.c.channel)
+        same = and_(
+            earlier.c.incident == deliveries.c.incident,
+            earlier.c.channel == deliveries.c.channel,
+            earlier.c.recipient == deliveries.c.recipient,
+        )
         blocked = exists().where(same, earlier.c.id < deliveries.c.id, earlier.c.state.not_in(OVER))
         overtaken = exists().where(
             later.c.incident == deliveries.c.incident,
@@ -113,9 +119,10 @@ def claim(store: Store, channel: str, now: datetime, lease: timedelta) -> Claime
             row.attempts + 1,
             unsure,
             row.first_attempt_at or now,
-            _root(connection, row.incident, channel, row.id),
+            _root(connection, row.incident, channel, row.recipient, row.id),
             clock + lease,
             _near(connection, channel) if unsure else None,
+            row.recipient or None,
         )
 
     return store.attempt(work)
@@ -154,9 +161,34 @@ def try_again(store: Store) -> None:
         connection.execute(update(channels).where(channels.c.blocked_since.is_not(None)).values(probe_at=None))
 
 
-def unblock(store: Store, channel: str) -> None:
-    """The channel works (again)."""
-    _set_channel(store, channel, blocked_since=None, blocked_kind=None, reason=None, probe_at=None, paused_until=None)
+def unblock(store: Store, channel: str) -> bool:
+    """The channel works; True where it was out of order."""
+    with store.reading() as connection:
+        row = connection.execute(select(channels).where(channels.c.name == channel)).first()
+    if row is None or not (row.blocked_since or row.paused_until or row.failing_since):
+        return False
+    mended: dict[str, Any] = dict.fromkeys(("blocked_since", "blocked_kind", "reason", "probe_at", "paused_until", "failing_since"))
+    _set_channel(store, channel, **mended)
+    return row.blocked_since is not None
+
+
+def probe_later(store: Store, channel: str, at: datetime) -> None:
+    """Nothing could be found out: the channel stays out of order, and is asked again."""
+    _set_channel(store, channel, probe_at=at)
+
+
+def anything_due(store: Store, channel: str, now: datetime) -> bool:
+    """Something waits for the channel and could be sent now."""
+    query = select(deliveries.c.id).where(deliveries.c.channel == channel, _due(now)).limit(1)
+    with store.reading() as connection:
+        return connection.execute(query).first() is not None
+
+
+def blocked(store: Store, channel: str) -> Any:
+    """The row of a channel that is out of order, else None."""
+    query = select(channels).where(channels.c.name == channel, channels.c.blocked_since.is_not(None))
+    with store.reading() as connection:
+        return connection.execute(query).first()
 
 
 def reroute(store: Store, channel: str, fallback: str, now: datetime) -> int:
@@ -261,7 +293,7 @@ def _near(connection: Connection, channel: str) -> str | None:
     return found
 
 
-def _root(connection: Connection, incident: int | None, channel: str, before: int) -> str | None:
+def _root(connection: Connection, incident: int | None, channel: str, recipient: str, before: int) -> str | None:
     """The reference of the newest message that can carry the incident's thread."""
     if incident is None:
         return None
@@ -270,6 +302,7 @@ def _root(connection: Connection, incident: int | None, channel: str, before: in
         .where(
             deliveries.c.incident == incident,
             deliveries.c.channel == channel,
+            deliveries.c.recipient == recipient,
             deliveries.c.id < before,
             deliveries.c.state == "sent",
             deliveries.c.form.in_(("root", "message")),

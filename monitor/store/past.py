@@ -16,16 +16,18 @@ Stored = tuple[datetime, datetime, bytes]
 """Start, end and profile."""
 
 
-def history(store: Store, dataset: str, before: datetime, most: int, also: Sequence[datetime] = ()) -> list[Stored]:
+def history(
+    store: Store, dataset: str, before: datetime, most: int, also: Sequence[datetime] = (), lane: str = LIVE
+) -> list[Stored]:
     """The last `most` windows that ended by `before`, and those that start at `also`, oldest first."""
     query = (
         select(profiles.c.start, profiles.c.end, profiles.c.body)
-        .where(profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before)
+        .where(profiles.c.dataset == dataset, profiles.c.lane == lane, profiles.c.end <= before)
         .order_by(profiles.c.start.desc())
         .limit(most)
     )
     named = select(profiles.c.start, profiles.c.end, profiles.c.body).where(
-        profiles.c.dataset == dataset, profiles.c.lane == LIVE, profiles.c.end <= before, profiles.c.start.in_(also)
+        profiles.c.dataset == dataset, profiles.c.lane == lane, profiles.c.end <= before, profiles.c.start.in_(also)
     )
     with store.reading() as connection:
         found = {r.start: (r.start, r.end, r.body) for r in connection.execute(query)}

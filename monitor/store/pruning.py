@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, exists, select
 from monitor.settings import StoreSettings
 from monitor.store.outbox import OVER
 from monitor.store.store import Store
-from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, windows
+from monitor.store.tables import deliveries, events, incidents, problems, profiles, results, tellings, windows
 
 AT_ONCE = 5000
 
@@ -39,6 +39,7 @@ def prune(store: Store, settings: StoreSettings, now: datetime) -> int:
         closed = list(connection.execute(gone).scalars())
         if closed:
             connection.execute(delete(deliveries).where(deliveries.c.incident.in_(closed)))
+            connection.execute(delete(tellings).where(tellings.c.incident.in_(closed)))
             connection.execute(delete(events).where(events.c.incident.in_(closed)))
             count += connection.execute(delete(incidents).where(incidents.c.id.in_(closed))).rowcount
     return count

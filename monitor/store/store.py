@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from monitor.sources.faults import plain
 log = logging.getLogger("datavigil.store")
 T = TypeVar("T")
 TRIES = 5
+WAITS = (1.0, 2.0, 4.0, 8.0)
 BUSY_TIMEOUT = 30
 MIGRATION_LOCK = 7_204_533
 REMEDIES = {
@@ -33,6 +34,10 @@ REMEDIES = {
 
 class StoreError(Exception):
     """The store cannot be used. The message says where it is (without password) and what to do."""
+
+
+class StoreAway(StoreError):
+    """The store does not answer or takes nothing just now: another try may help."""
 
 
 class Store:
@@ -82,6 +87,16 @@ class Store:
         told = connection.execute(text("select strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
         return datetime.fromisoformat(told).replace(tzinfo=UTC)
 
+    def migrate_patiently(self, waits: Sequence[float] = WAITS) -> None:
+        """`migrate`, again after each of these waits (seconds) where the store is away: at boot it may start after us."""
+        for wait in waits:
+            try:
+                return self.migrate()
+            except StoreAway as away:
+                log.warning("%s; tried again in %g s", away, wait)
+                time.sleep(wait)
+        return self.migrate()
+
     def migrate(self) -> None:
         """Bring the tables to this version. Raises StoreError where the store is not there, or belongs to a newer version."""
         from alembic import command
@@ -104,7 +119,7 @@ class Store:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except SQLAlchemyError as fault:
-            raise StoreError(self.said(fault)) from None
+            raise (StoreAway if isinstance(fault, OperationalError) else StoreError)(self.said(fault)) from None
 
     def said(self, fault: BaseException) -> str:
         """A database fault as one line for people, without statement, parameters and password."""

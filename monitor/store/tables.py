@@ -89,9 +89,9 @@ windows = Table(
 )
 # Partial indexes over the few rows that are still to be done: a tick must not read the ledger of a year. Neither SQLite nor
 # PostgreSQL can tell from a parameter that such an index fits, so what asks by it writes these conditions to the letter.
-UNFINISHED = text("lane = 'live' AND state IN ('running', 'errored')")
+UNFINISHED = text("state IN ('running', 'errored')")
 UNMERGED = text("lane = 'live' AND merged IS false")
-# The lane is always the same there; but SQLite takes a big index over a small one that has a column less.
+# The lane is nearly always the same there; but SQLite takes a big index over a small one that has a column less.
 Index(
     "ix_windows_unfinished",
     windows.c.dataset,
@@ -163,6 +163,7 @@ results = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("dataset", String(255), nullable=False),
+    Column("lane", String(32), nullable=False, server_default="live"),
     Column("check", String(512), nullable=False),
     Column("kind", String(64), nullable=False),
     Column("family", String(16), nullable=False),
@@ -263,6 +264,8 @@ deliveries = Table(
     Column("key", String(255), nullable=False, unique=True),
     Column("incident", Id, ForeignKey("incidents.id")),
     Column("channel", String(255), nullable=False),
+    # Of a mail: each recipient has a row of its own. Empty where the channel goes to one place.
+    Column("recipient", String(320), nullable=False, server_default=""),
     Column("form", String(16), nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),
     Column("broadcast", Boolean, nullable=False, server_default=text("false")),
@@ -361,12 +364,25 @@ channels = Table(
     "channels",
     metadata,
     Column("name", String(255), primary_key=True),
+    # Since when it cannot be reached at all, whether or not it is out of order for that yet.
+    Column("failing_since", UtcTime),
     Column("blocked_since", UtcTime),
     Column("blocked_kind", String(32)),
     Column("reason", Text),
     Column("paused_until", UtcTime),
     Column("probe_at", UtcTime),
 )
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("channel", String(255), primary_key=True),
+    Column("recipient", String(320), primary_key=True),
+    Column("failed_since", UtcTime, nullable=False),
+    Column("suspended_at", UtcTime),
+    Column("reason", Text, nullable=False),
+)
+"""Recipients that a mail server refuses, since when, and whether they are left out for that by now."""
 
 # No foreign key: a report goes with its file, maybe later than its incident.
 reports = Table(

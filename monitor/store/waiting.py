@@ -16,18 +16,18 @@ Found = tuple[str, datetime, datetime]
 """Dataset, start and end of a window."""
 
 
-def last_ends(store: Store) -> dict[str, datetime]:
+def last_ends(store: Store, lane: str = LIVE) -> dict[str, datetime]:
     """Dataset -> the end of its latest window in the ledger."""
     known = each_dataset()
-    end = select(func.max(windows.c.end)).where(windows.c.dataset == known.c.dataset, windows.c.lane == LIVE).scalar_subquery()
+    end = select(func.max(windows.c.end)).where(windows.c.dataset == known.c.dataset, windows.c.lane == lane).scalar_subquery()
     with store.reading() as connection:
         rows = connection.execute(select(known.c.dataset, end.label("last")).where(known.c.dataset.is_not(None)))
         return {row.dataset: row.last for row in rows if row.last is not None}
 
 
-def end_before(store: Store, dataset: str, start: datetime) -> datetime | None:
+def end_before(store: Store, dataset: str, start: datetime, lane: str = LIVE) -> datetime | None:
     """The end of a dataset's latest window that ended by `start`; None where there is none."""
-    query = select(func.max(windows.c.end)).where(windows.c.dataset == dataset, windows.c.lane == LIVE, windows.c.end <= start)
+    query = select(func.max(windows.c.end)).where(windows.c.dataset == dataset, windows.c.lane == lane, windows.c.end <= start)
     with store.reading() as connection:
         return connection.execute(query).scalar()
 
@@ -43,17 +43,17 @@ def each_dataset(*only: TextClause) -> CTE:
     return known.union_all(select(following).where(known.c.dataset.is_not(None)))
 
 
-def unfinished(store: Store, now: datetime, anyway: bool = False) -> list[Found]:
+def unfinished(store: Store, now: datetime, anyway: bool = False, lane: str = LIVE) -> list[Found]:
     """Windows to try again, oldest first: errored and due, or left by a process that died.
 
     `anyway`: errored ones too that are not due for another try yet.
     """
     due = true() if anyway else windows.c.next_attempt_at <= now
     to_try = or_(windows.c.state == "running", and_(windows.c.state == "errored", due))
-    return _found(store, _columns().where(UNFINISHED, to_try).order_by(windows.c.start))
+    return _found(store, _columns().where(UNFINISHED, windows.c.lane == lane, to_try).order_by(windows.c.start))
 
 
-def oldest_unfinished(store: Store, now: datetime, since: datetime) -> list[Found]:
+def oldest_unfinished(store: Store, now: datetime, since: datetime, lane: str = LIVE) -> list[Found]:
     """Each dataset's oldest window to try again that ended at `since` or later.
 
     When a source with thousands of datasets was down for days, the windows behind the oldest are too many to look at in each tick.
@@ -62,7 +62,7 @@ def oldest_unfinished(store: Store, now: datetime, since: datetime) -> list[Foun
     one = windows.alias("one")
     first = (
         select(one.c.id)
-        .where(UNFINISHED, one.c.dataset == known.c.dataset, one.c.end >= since)
+        .where(UNFINISHED, one.c.dataset == known.c.dataset, one.c.lane == lane, one.c.end >= since)
         .where(or_(one.c.state == "running", one.c.next_attempt_at <= now))
         .order_by(one.c.end)
         .limit(1)

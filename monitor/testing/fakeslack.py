@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from monitor.testing.fakesocket import FakeSocket
 from monitor.testing.faults import Fault, Faults
 from monitor.testing.rendering import as_html, as_text
 from monitor.testing.serving import Reply, Request, Served
 from monitor.testing.workspace import SCOPES, Workspace
 
 TOKEN = "xoxb-test"  # noqa: S105 - the double's own, opens nothing
+APP_TOKEN = "xapp-test"  # noqa: S105 - the same
 
 
 class FakeSlack(Served):
@@ -38,7 +40,10 @@ class FakeSlack(Served):
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(port)
-        self.token = token
+        self.token, self.app_token = token, APP_TOKEN
+        self.socket = FakeSocket()
+        self.answers: list[dict[str, Any]] = []
+        self.uploads: dict[str, dict[str, Any]] = {}
         self.workspace = Workspace(channels, token, scopes, clock)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._faults = Faults(fault_rate, seed)
@@ -51,6 +56,28 @@ class FakeSlack(Served):
     def url(self) -> str:
         """What to give a client as Slack's address."""
         return f"{self.address}/api/"
+
+    def stop(self) -> None:
+        self.socket.stop()
+        super().stop()
+
+    def press(self, ts: str, verb: str, user: str = "ann") -> str:
+        """Somebody presses a button of a message; the id of the envelope that says so. Raises KeyError where there is none."""
+        (message,) = [m for m in self.messages if m["ts"] == ts]
+        elements = [e for b in message["blocks"] if b["type"] == "actions" for e in b["elements"]]
+        button = {e["action_id"].rpartition(":")[2]: e for e in elements}[verb]
+        return self.socket.interact(self.interaction(message["channel"], ts, button, user))
+
+    def interaction(self, channel: str, ts: str, button: dict[str, Any], user: str) -> dict[str, Any]:
+        """What Slack says of a pressed button."""
+        return {
+            "type": "block_actions",
+            "user": {"id": f"U{user.upper()}", "username": user, "name": user, "team_id": "T1"},
+            "container": {"type": "message", "message_ts": ts, "channel_id": channel},
+            "channel": {"id": channel, "name": self.workspace.channels[channel]["name"]},
+            "actions": [{"type": "button", "block_id": "b", "action_ts": ts, **button}],
+            "response_url": f"{self.address}/actions/T1/1",
+        }
 
     # What was said.
 
@@ -116,14 +143,22 @@ class FakeSlack(Served):
         refused_first = fault is not None and not fault.accepted and fault.do not in {"cut", "drip"}
         if refused_first:
             return Reply(fault=fault)
-        answer = self.workspace.answer(method, token, asked)
+        answer = self._connections(token) if method == "apps.connections.open" else self.workspace.answer(method, token, asked)
         self._save()
         return Reply(answer, headers={"X-OAuth-Scopes": ",".join(sorted(self.workspace.scopes))}, fault=fault)
+
+    def _connections(self, token: str) -> dict[str, Any]:
+        if token != self.app_token:
+            return {"ok": False, "error": "invalid_auth" if token.startswith("xapp") else "not_allowed_token_type"}
+        return {"ok": True, "url": self.socket.address()}
 
     def _own(self, place: str, request: Request) -> Reply:
         if place == "/_/misbehave":
             self.misbehave(json.loads(request.body))
             return Reply({"waiting": [f.as_json() for f in self._faults.ordered]})
+        if place.startswith("/actions/"):
+            self.answers.append(json.loads(request.body))
+            return Reply("ok")
         if place == "/_/delete":
             self.delete(json.loads(request.body)["ts"])
             return Reply({"ok": True})

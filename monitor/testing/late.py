@@ -16,7 +16,8 @@ class LateSlack(FakeSlack):
     """`late_rate` of all posts hear nothing back and are carried out up to `lateness` seconds afterwards.
 
     Whoever looks for such a message at once does not find it, and posts it again: the settle time is there for that.
-    Each message keeps in `posted` the text it came with, whatever it is edited to. `pause` is the time in seconds that each call takes, so that a caller can be killed inside of it.
+    Each message keeps in `posted` the text it came with, whatever it is edited to. `pause` is the time in seconds that each
+    call takes, so that a caller can be killed inside of it.
     """
 
     def __init__(self, late_rate: float = 0.0, lateness: float = 0.3, pause: float = 0.0, seed: int = 0, **settings: Any) -> None:

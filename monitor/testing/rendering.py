@@ -21,6 +21,8 @@ body{font:15px/1.46 Lato,'Helvetica Neue',Helvetica,Arial,sans-serif;color:#1d1c
 pre{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;font:12px/1.5 Menlo,Consolas,monospace;
 white-space:pre-wrap;margin:4px 0}
 code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;color:#c01343;font:12px Menlo,Consolas,monospace;padding:1px 3px}
+.actions{display:flex;flex-wrap:wrap;gap:8px;margin:10px 0}.button{border:1px solid #bbb;border-radius:4px;padding:4px 12px;
+font-weight:700;font-size:14px}.button.primary{background:#007a5a;border-color:#007a5a;color:#fff}
 .ping{background:#fbf3b5;color:#7f5200;border-radius:3px;padding:0 2px}
 """
 
@@ -50,6 +52,8 @@ def as_html(payload: Payload | Sequence[Payload]) -> str:
     messages = [payload] if isinstance(payload, dict) else list(payload)
     ordered = sorted(messages, key=lambda m: (m.get("thread_ts") or m.get("ts") or "", m.get("ts") or ""))
     drawn = "\n".join(_message(m) for m in ordered)
+    for sign, (shape, colour) in SIGNS.items():
+        drawn = drawn.replace(sign, f'<span style="color:{colour}">{shape}</span>')
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Slack</title><style>{_STYLE}</style>'
     return f"{head}<body>{drawn}</body></html>"
 
@@ -65,6 +69,12 @@ def _texts(part: Any) -> Iterator[tuple[str, str, bool]]:
         for name in ("text", "fields", "elements"):
             if not isinstance(part.get(name), str):
                 yield from _texts(part.get(name))
+
+
+SIGNS = {"🔴": ("●", "#d92d20"), "🟠": ("●", "#e8912d"), "✅": ("✔", "#007a5a"), "ℹ️": ("●", "#1d6fb8"), "✋": ("☛", "#616061")}
+"""What a page shows for them: a machine without a colour font would draw boxes."""
+EMOJI = {":raised_hand:": "✋"}
+"""Slack's names for those of its signs that our messages use."""
 
 
 def _shown(mrkdwn: str) -> str:
@@ -95,9 +105,18 @@ def _block(block: Payload) -> str:
         return f'<div class="context">{" ".join(_mrkdwn(e.get("text", "")) for e in block["elements"])}</div>'
     if kind == "divider":
         return "<hr>"
+    if kind == "actions":
+        shown = "".join(
+            f'<span class="button {e.get("style", "")}">{html.escape(e["text"]["text"])}</span>' for e in block["elements"]
+        )
+        return f'<div class="actions">{shown}</div>'
     text = f'<div class="section">{_mrkdwn(block["text"]["text"])}</div>' if "text" in block else ""
     fields = "".join(f"<div>{_mrkdwn(f['text'])}</div>" for f in block.get("fields", []))
     return text + (f'<div class="fields">{fields}</div>' if fields else "")
+
+
+def _button(button: Payload) -> str:
+    return f'<span class="button {html.escape(button.get("style", ""))}">{html.escape(button["text"]["text"])}</span>'
 
 
 def _mrkdwn(text: str) -> str:
@@ -113,7 +132,8 @@ def _mrkdwn(text: str) -> str:
 
 def _prose(text: str) -> str:
     pieces = re.split(r"(<[^<>]+>)", text)
-    return "".join(_marked(p) if not p.startswith("<") else _reference(p) for p in pieces).replace("\n", "<br>")
+    drawn = "".join(_marked(p) if not p.startswith("<") else _reference(p) for p in pieces).replace("\n", "<br>")
+    return re.sub("|".join(EMOJI), lambda name: EMOJI[name[0]], drawn)
 
 
 def _reference(token: str) -> str:

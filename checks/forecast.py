@@ -1,0 +1,72 @@
+"""What a number was to be expected to be, window by window: four simple forecasts from the windows before each.
+
+Each says for every window of a history, and for the one after it, what the windows before it made likely, so that past
+errors are known. Medians, so that one bad window moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Places = NDArray[np.int64]
+
+MONTH, LATELY, SAME, CORRECTED = "the last 28 windows", "the last 5 windows", "alike windows", "alike windows and the last week"
+LAST, FEW, ALIKE, ERRORS = 28, 5, 6, 7
+LEAST = {MONTH: 4, LATELY: 3, SAME: 2, CORRECTED: 2}
+"""Windows that a forecast needs."""
+
+
+def forecasts(values: Array, keys: tuple[int, ...]) -> Mapping[str, Array]:
+    """Name -> a forecast per window and one more for the next, NaN where too little came before.
+
+    `values` is windows x numbers, oldest first; `keys` are as many and one more: windows of equal keys are alike (-1: like none).
+    """
+    found = {MONTH: _median(values, _last(len(values), LAST), LEAST[MONTH])}
+    found[LATELY] = _median(values, _last(len(values), FEW), LEAST[LATELY])
+    if keys[-1] >= 0:
+        found[SAME] = _median(values, _alike(keys), LEAST[SAME])
+        errors = values - found[SAME][:-1]
+        found[CORRECTED] = found[SAME] + _median(errors, _last(len(values), ERRORS), LEAST[SAME])
+    return found
+
+
+@lru_cache(maxsize=256)
+def _last(windows: int, most: int) -> Places:
+    """For each window and the next: the places of the `most` before it, -1 for none."""
+    import numpy as np
+
+    places = np.arange(windows + 1)[:, None] - 1 - np.arange(most)[None, :]
+    return np.asarray(np.maximum(places, -1))
+
+
+@lru_cache(maxsize=1024)
+def _alike(keys: tuple[int, ...]) -> Places:
+    import numpy as np
+
+    found = np.full((len(keys), ALIKE), -1)
+    seen: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        before = seen.setdefault(key, [])
+        last = before[-ALIKE:]
+        found[place, : len(last)] = last
+        before.append(place)
+    return found
+
+
+def _median(values: Array, places: Places, least: int) -> Array:
+    """The lower median of the values at each row of places: windows x numbers."""
+    import numpy as np
+
+    padded = np.concatenate([values, np.full((1, values.shape[1]), np.nan)])
+    ordered = np.sort(padded[places], axis=1)
+    known = np.isfinite(ordered).sum(axis=1)
+    middle = np.maximum(known - 1, 0) // 2
+    found = np.take_along_axis(ordered, middle[:, None, :], axis=1)[:, 0, :]
+    return np.where(known >= least, found, np.nan)

@@ -1,0 +1,141 @@
+"""Numbers against their own past: forecast, error, limit, score. Those measured on the same windows are judged together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import TYPE_CHECKING
+
+from checks import learned, limits, scales
+from checks.forecast import CORRECTED, LATELY, MONTH, SAME, forecasts
+from checks.result import HIGHEST_SCORE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from checks.learned import Learned, Point, Trace
+    from checks.window import Window
+
+    Array = NDArray[np.float64]
+
+GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
+"""Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A forecast per number and how far off it may be, on the scale.
+
+    `record` (windows x numbers) is how far off earlier windows were, by that limit; NaN where they had no forecast.
+    """
+
+    names: Sequence[str]
+    centre: Array
+    spread: Array
+    limit: Array
+    record: Array
+
+
+def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, allowance: float) -> list[Learned]:
+    """The verdicts on traces with these pasts (finite values only, enough of them), which are of the same windows."""
+    import numpy as np
+
+    typical = [median_low([abs(p.value) for p in past]) or 1.0 for past in pasts]
+    along = list(zip(traces, pasts, typical, strict=True))
+    values = np.stack([scales.onto([p.value for p in past], t.scale, size) for t, past, size in along], axis=1)
+    floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
+    like, same = learned.alike(pasts[0], window)
+    keys = (*(learned.key(p.window) for p in pasts[0]), learned.key(window) if same else -1)
+    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]))
+    record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
+    starts = [p.window.start for p in pasts[0]]
+    found = []
+    for place, (trace, past, size) in enumerate(along):
+        at_least, at_most, score, expected, name, spread, limit = _verdict(sides, place, trace, size, allowance)
+        group = [p for p in past if learned.key(p.window) == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
+        low, high = learned.inner(group)
+        found.append(
+            learned.Learned(
+                at_least=at_least,
+                at_most=at_most,
+                score=score,
+                expected=expected,
+                low=low,
+                high=high,
+                windows=len(group),
+                like=like,
+                may_page=len(past) >= learned.SETTLED,
+                forecaster=name,
+                spread=spread,
+                limit=limit,
+                allowance=allowance,
+                record=tuple(zip(starts, record[:, place].tolist(), strict=True)),
+            )
+        )
+    return found
+
+
+def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) -> list[Side]:
+    import numpy as np
+
+    made = forecasts(values, keys)
+    sides = []
+    for group in GROUPS:
+        known = [name for name in group if name in made and np.isfinite(made[name][-1]).all()]
+        errors = {name: values - made[name][:-1] for name in known}
+        if group is GROUPS[0]:
+            # Older windows are there for being alike, and do not lie side by side.
+            for one in errors.values():
+                one[: -learned.LONGEST] = np.nan
+        enough = [name for name in known if (np.isfinite(errors[name]).sum(axis=0) >= limits.FEWEST).all()]
+        if enough:
+            best = np.argmin([_typical(errors[name]) for name in enough], axis=0)
+            columns = np.arange(values.shape[1])
+            chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
+            centre = np.stack([made[name][-1] for name in enough])[best, columns]
+            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
+    return sides
+
+
+def _typical(errors: Array) -> Array:
+    """The mean size of past errors, where the largest count no more than six usual ones."""
+    import numpy as np
+
+    sizes = np.abs(errors)
+    known = np.isfinite(sizes)
+    capped = np.minimum(sizes, 6 * limits.median(sizes)[None, :] + 1e-12)
+    return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
+
+
+def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array) -> Side:
+    import numpy as np
+
+    spread = limits.spread(errors, floor)
+    sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
+    limit = limits.limit(sizes)
+    return Side(names, centre, spread[-1], limit, sizes / limit)
+
+
+def _verdict(
+    sides: Sequence[Side], place: int, trace: Trace, typical: float, allowance: float
+) -> tuple[float | None, float, float, float, str, float, float]:
+    """at_least, at_most, score and what was expected, by whom; spread and limit: of the side that finds it least odd."""
+    now = float(scales.onto(trace.value, trace.scale, typical)) if math.isfinite(trace.value) else math.inf
+    told = []
+    for side in sides:
+        centre, spread, limit = float(side.centre[place]), float(side.spread[place]), float(side.limit[place])
+        expected = scales.back(centre, trace.scale, typical)
+        up = down = spread * limit
+        if trace.least:
+            up, down = (
+                max(up, abs(float(scales.onto(expected + s * trace.least, trace.scale, typical)) - centre)) for s in (1, -1)
+            )
+        up, down, out = up * allowance, down * allowance, now - centre
+        score = min(out / up if out > 0 else (0.0 if trace.upward else -out / down), HIGHEST_SCORE)
+        at_least = None if trace.upward else scales.back(centre - down, trace.scale, typical)
+        at_most = scales.back(centre + up, trace.scale, typical)
+        told.append((at_least, at_most, score, expected, side.names[place], spread, limit))
+    return min(told, key=lambda t: t[2])

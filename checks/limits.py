@@ -1,0 +1,55 @@
+"""How far off its forecast a number may be: a limit from the tail of its own past errors."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+FEWEST = 4
+"""Past errors below which a forecast has no limit."""
+TAIL = 0.8
+"""The quantile of past errors above which they are taken to fall off exponentially."""
+RARE = 1e-4
+"""The probability, per number and window, to which that tail is drawn out."""
+NARROWEST = 5.0
+"""Spreads that are always allowed: noise of a bell shape comes so far once in two million windows."""
+
+
+def median(sizes: Array) -> Array:
+    """The lower median per number of what is known; `sizes` is windows x numbers, NaN where unknown."""
+    import numpy as np
+
+    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
+    return np.asarray(np.take_along_axis(ordered, (np.maximum(known - 1, 0) // 2)[None, :], axis=0)[0])
+
+
+def spread(errors: Array, floor: Array) -> Array:
+    """The robust spread (median absolute error, Hampel 1974), no less than the floor of each window and of the next."""
+    import numpy as np
+
+    return np.asarray(np.maximum(1.4826 * median(np.abs(errors))[None, :], floor))
+
+
+def limit(sizes: Array) -> Array:
+    """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
+
+    The largest is replaced by the second, so that one past incident does not blind it.
+    """
+    import numpy as np
+
+    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
+    columns = np.arange(sizes.shape[1])
+    second = ordered[known - 2, columns]
+    at = np.minimum((TAIL * known).astype(int), known - 1)
+    edge, place = ordered[at, columns], np.arange(len(ordered))[:, None]
+    beyond = (place > at) & (place < known)
+    mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
+    return np.asarray(
+        np.maximum.reduce([np.full_like(edge, NARROWEST), edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE), second])
+    )

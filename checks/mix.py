@@ -1,0 +1,81 @@
+"""How the values of a column share its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from checks import learned
+from checks.base import Check, NothingToJudge, Past, Table, View, counts
+from checks.learned import Point, Trace
+from checks.masses import aligned
+from checks.profile import Counts
+from checks.question import Categories, Question, Schema
+from checks.result import Family, Result
+from checks.wording import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+class Mix(Check):
+    """How the values of a `column` of few different values share its rows: each frequent value's share, how much of what was usual
+    is gone, and the most frequent one's share. Always learned; the verdict is on what is furthest out.
+    """
+
+    family = Family.DRIFT
+    pool: ClassVar[int] = 28
+    most: ClassVar[int] = 100
+    single: ClassVar[int] = 12
+    """Values that are looked at one by one."""
+
+    column: str = Field(description="the column to look at")
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        yield Categories(self.column)
+
+    def judge(self, view: View) -> Iterable[Result]:
+        now = counts(view.answers, self.column)
+        past = self._past(view)
+        if not now.total or len(past) < learned.ENOUGH:
+            raise NothingToJudge(f"{self.name}: {learned.Learning(len(past))}")
+        if max(len(c.counts) for _, c in past) > self.most:
+            raise NothingToJudge(f"{self.name}: more than {self.most} different values")
+        yield self.worst(view, self._traces(now, past, self.column in view.masked))
+
+    def _past(self, view: View) -> list[tuple[Past, Counts]]:
+        found = []
+        for past in view.history[-learned.LONGEST :]:
+            answer = past.answers.get(Categories(self.column).key)
+            if isinstance(answer, Counts) and answer.total:
+                found.append((past, answer))
+        return found
+
+    def _traces(self, now: Counts, past: Sequence[tuple[Past, Counts]], masked: bool) -> list[Trace]:
+        import numpy as np
+
+        masses = aligned([*(c for _, c in past), now])
+        rows = np.array([m.rows for m in masses])
+        shares = rows / rows.sum(axis=1, keepdims=True)
+        usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
+
+        def trace(amounts: Array, title: str, upward: bool = False) -> Trace:
+            points = [Point(p.window, float(v), c.total) for (p, c), v in zip(past, amounts[:-1], strict=True)]
+            return Trace(float(amounts[-1]), points, now.total, "share", upward, unit="share", title=title)
+
+        found = [trace(shares.max(axis=1), "share of the most frequent value")]
+        found.append(trace(((rows == 0) * usual).sum(axis=1), "usual share of the values that are gone", upward=True))
+        for place in np.argsort(-usual, kind="stable")[: self.single]:
+            if place < len(masses[0].places) and usual[place] > 0:
+                name = "a value (not shown)" if masked else quoted([masses[0].places[place]])
+                found.append(trace(shares[:, place], f"share of {name}"))
+        return found
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        return [cls(column=c) for c in table.columns("text", "boolean") if c != table.time_column]

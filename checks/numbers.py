@@ -1,0 +1,119 @@
+"""What the numbers of a column are like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from checks import learned
+from checks.base import Check, NothingToJudge, Past, Table, View, histogram
+from checks.gathering import gathered
+from checks.histogram import Histogram
+from checks.learned import Point, Trace
+from checks.question import Distribution, Question, Schema
+from checks.result import Family, Result
+from checks.scales import Scale
+from checks.wording import Unit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+SIMPLE: dict[str, Scale] = {
+    "mean": "number",
+    "standard deviation": "size",
+    "share of zeros": "share",
+    "share of negative values": "share",
+    "share of values that are not whole": "share",
+    "share of the most frequent value": "share",
+}
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+class Numbers(Check):
+    """What the values of a numeric `column` are like.
+
+    Mean, spread, shares of zeros, negatives, fractions and of the most frequent value, and how many lie below the quantiles of
+    the last 28 windows. Always learned; the verdict is on the one that is furthest out.
+    """
+
+    family = Family.DRIFT
+    pool: ClassVar[int] = 28
+    rows_least: ClassVar[int] = 5
+
+    column: str = Field(description="the numeric column to look at")
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        yield Distribution(self.column)
+
+    def judge(self, view: View) -> Iterable[Result]:
+        now = histogram(view.answers, self.column)
+        if now.finite < self.rows_least:
+            raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
+        past = self._past(view)
+        yield self.worst(view, [*self._simple(now, past), *self._below(now, past)])
+
+    def _past(self, view: View) -> list[tuple[Past, Histogram]]:
+        found = []
+        for past in view.history[-learned.LONGEST :]:
+            answer = past.answers.get(Distribution(self.column).key)
+            if isinstance(answer, Histogram) and answer.finite >= self.rows_least:
+                found.append((past, answer))
+        return found
+
+    def _simple(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
+        found = [(p.window, described(h), h.finite) for p, h in past]
+        for name, scale in SIMPLE.items():
+            points = [Point(window, values[name], rows) for window, values, rows in found]
+            unit: Unit = "share" if scale == "share" else "number"
+            yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name)
+
+    def _below(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
+        """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""
+        import numpy as np
+
+        if len(past) < learned.ENOUGH:
+            return
+        stack = gathered([*(h for _, h in past), now], 1 / 200)
+        shares = np.cumsum(stack.shares, axis=1)
+        pool = stack.rows[-self.pool - 1 : -1].sum(axis=0)
+        upto = np.cumsum(pool) / max(pool.sum(), 1.0)
+        for place in dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES):
+            points = [Point(p.window, float(s), h.finite) for (p, h), s in zip(past, shares[:-1, place], strict=True)]
+            # As it was for the last windows: not all values are apart enough for a quantile to be met.
+            edge = stack.origin + float(stack.upper[place])
+            title = f"share of values up to the last windows' {upto[place] * 100:.0f} % point ({edge:.4g})"
+            yield Trace(float(shares[-1, place]), points, now.finite, "share", unit="share", title=title)
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        return [cls(column=c) for c in table.columns("number", "boolean") if c != table.time_column]
+
+
+def described(answer: Histogram) -> dict[str, float]:
+    """The numbers of `SIMPLE` of a distribution that is not empty; computed once."""
+    cache = answer.numbers
+    if not cache:
+        import numpy as np
+
+        values, rows = answer.points(0.0)
+        exact = np.concatenate([cells.exact for cells in answer.cells.values()])
+        order = np.argsort(np.concatenate([c.means + float(g.center) for g, c in answer.cells.items()]), kind="stable")
+        single, n = exact[order], float(rows.sum())
+        tiny = 1e-12 * max(float(np.abs(values).max()), 1e-300)
+        whole = np.abs(values - np.round(values)) <= 1e-6
+        cache.update(
+            {
+                "mean": answer.mean() or 0.0,
+                "standard deviation": answer.deviation() or 0.0,
+                "share of zeros": float(rows[(np.abs(values) <= tiny) & single].sum()) / n,
+                "share of negative values": float(rows[values < -tiny].sum()) / n,
+                "share of values that are not whole": float(rows[single & ~whole].sum()) / n,
+                "share of the most frequent value": float((rows * single).max()) / n,
+            }
+        )
+    return cache

@@ -1,0 +1,97 @@
+"""What the texts of a column are like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from pydantic import Field
+
+from checks import learned
+from checks.base import Check, NothingToJudge, Table, View, counts
+from checks.learned import Point, Trace
+from checks.profile import Counts
+from checks.question import Categories, Question, Schema
+from checks.result import Family, Result
+from checks.wording import Unit
+
+NOTHING = frozenset(
+    [
+        "",
+        "-",
+        "--",
+        ".",
+        "?",
+        "n/a",
+        "na",
+        "#n/a",
+        "nan",
+        "null",
+        "none",
+        "nil",
+        "unknown",
+        "undefined",
+        "missing",
+        "tbd",
+        "xxx",
+        "(null)",
+    ]
+)
+"""Texts that people and programs write where there is no value."""
+SHARES: dict[str, Callable[[str], bool]] = {
+    "share of texts that stand for nothing": lambda t: t.strip().lower() in NOTHING,
+    "share of texts with capitals": lambda t: t != t.lower(),
+    "share of texts with small letters": lambda t: t != t.upper(),
+    "share of texts with digits": lambda t: bool(re.search(r"\d", t)),
+    "share of texts that are numbers": lambda t: bool(re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?([eE][-+]?\d+)?\s*", t)),
+    "share of texts with other letters than English ones": lambda t: not t.isascii(),
+    "share of texts with blanks around": lambda t: t != t.strip(),
+    "share of texts with other signs": lambda t: bool(re.search(r"[^\w\s]", t)),
+}
+
+
+class Texts(Check):
+    """What the values of a text `column` are like: length, capitals, digits, letters beyond English, words
+    for nothing (`N/A`, `unknown`).
+
+    Always learned; the verdict is on the one that is furthest out. Looks at the values that are counted one by one.
+    """
+
+    family = Family.QUALITY
+
+    column: str = Field(description="the text column to look at")
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        yield Categories(self.column)
+
+    def judge(self, view: View) -> Iterable[Result]:
+        now = counts(view.answers, self.column)
+        if not now.counts:
+            raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
+        past = []
+        for one in view.history[-learned.LONGEST :]:
+            answer = one.answers.get(Categories(self.column).key)
+            if isinstance(answer, Counts) and answer.counts:
+                past.append((one.window, described(answer), answer.total))
+        traces = []
+        for name, value in described(now).items():
+            points = [Point(window, values[name], rows) for window, values, rows in past]
+            unit: Unit = "share" if name in SHARES else "number"
+            traces.append(Trace(value, points, now.total, "share" if name in SHARES else "size", unit=unit, title=name))
+        yield self.worst(view, traces)
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        return [cls(column=c) for c in table.columns("text")]
+
+
+def described(answer: Counts) -> dict[str, float]:
+    """The shares of the counted rows, and the mean length; computed once."""
+    cache = answer.cache.setdefault("texts", {})
+    if not cache:
+        rows = sum(answer.counts.values())
+        cache["mean length"] = sum(len(t) * n for t, n in answer.counts.items()) / rows
+        for name, holds in SHARES.items():
+            cache[name] = sum(n for t, n in answer.counts.items() if holds(t)) / rows
+    found: dict[str, float] = cache
+    return found

@@ -1,0 +1,124 @@
+"""When the rows of a window happened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from checks import learned
+from checks.base import CannotJudge, Check, NothingToJudge, Table, View
+from checks.learned import Point, Trace
+from checks.profile import Answer, Answers, Counts, Histogram
+from checks.question import Categories, Distribution, Question, Schema, column_kind
+from checks.result import Family, Result
+from checks.scales import Scale
+from checks.window import Window
+from checks.wording import Unit
+
+NUMBERS: dict[str, tuple[Scale, Unit]] = {
+    "first time after the window's start": ("number", "seconds"),
+    "last time before the window's end": ("number", "seconds"),
+    "mean time after the window's start": ("number", "seconds"),
+    "share of rows outside the window": ("share", "share"),
+    "share of rows by day (8 to 20)": ("share", "share"),
+    "share of times that cannot be read": ("share", "share"),
+    "number of different times": ("count", "rows"),
+}
+EARLIEST = 0.005
+"""The share of a window's length that a time may be off without being told."""
+
+
+class Times(Check):
+    """When the rows of a window happened, by a time `column`.
+
+    First, last and mean, the share by day, of times outside the window and of times that cannot be read, in the dataset's zone.
+    Always learned; the verdict is on what is furthest out.
+    """
+
+    family = Family.ARRIVAL
+
+    column: str = Field(description="the time column to look at: times, or texts that are times in ISO form")
+
+    def questions(self, schema: Schema) -> Iterable[Question]:
+        time = column_kind(schema.get(self.column, "")) == "time"
+        yield Distribution(self.column) if time else Categories(self.column, 1000)
+
+    def judge(self, view: View) -> Iterable[Result]:
+        now = self._described(view.answers, view.window)
+        if now is None:
+            raise NothingToJudge(f"{self.name}: no times to judge in {view.rows} rows")
+        past = []
+        for one in view.history[-learned.LONGEST :]:
+            try:
+                found = self._described(one.answers, one.window)
+            except CannotJudge:
+                continue
+            if found is not None:
+                past.append((one, found))
+        length = view.window.length.total_seconds()
+        traces = []
+        for name, (scale, unit) in NUMBERS.items():
+            points = [Point(p.window, values[name], p.rows) for p, values in past if name in values]
+            if name in now:
+                least = EARLIEST * length if unit == "seconds" else 0.0
+                traces.append(Trace(now[name], points, view.rows, scale, least=least, unit=unit, title=name))
+        yield self.worst(view, traces)
+
+    def _described(self, answers: Answers, window: Window) -> Mapping[str, float] | None:
+        answer: Answer | None = answers.get(Distribution(self.column).key) or answers.get(Categories(self.column).key)
+        if isinstance(answer, Counts):
+            kept = answer.cache.setdefault("times", {})
+        elif isinstance(answer, Histogram):
+            kept = answer.numbers
+        else:
+            raise CannotJudge(f"{self.name}: {self.column} was not measured")
+        if not kept:
+            kept.update(_described(answer, window))
+        return kept or None
+
+    @classmethod
+    def automatic(cls, table: Table) -> Iterable[Check]:
+        column = table.time_column
+        known = column is not None and column_kind(table.schema.get(column, "")) in {"time", "text"}
+        return [cls(column=column)] if known and column not in table.exclude else []
+
+
+def _described(answer: Counts | Histogram, window: Window) -> dict[str, float]:
+    times, unread = _of_texts(answer, window) if isinstance(answer, Counts) else (_of_buckets(answer), 0.0)
+    rows = sum(n for _, n in times)
+    if not rows:
+        return {"share of times that cannot be read": 1.0} if unread else {}
+    start, end = window.start.timestamp(), window.end.timestamp()
+    zone = ZoneInfo(window.timezone)
+    by_day = sum(n for at, n in times if 8 <= datetime.fromtimestamp(at, zone).hour < 20)
+    return {
+        "first time after the window's start": min(at for at, _ in times) - start,
+        "last time before the window's end": end - max(at for at, _ in times),
+        "mean time after the window's start": sum((at - start) * (n / rows) for at, n in times),
+        "share of rows outside the window": sum(n for at, n in times if not start <= at < end) / rows,
+        "share of rows by day (8 to 20)": by_day / rows,
+        "share of times that cannot be read": unread / (unread + rows),
+        "number of different times": float(len(times)),
+    }
+
+
+def _of_texts(answer: Counts, window: Window) -> tuple[list[tuple[float, float]], float]:
+    found, unread, zone = [], 0.0, ZoneInfo(window.timezone)
+    for text, n in answer.counts.items():
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            unread += n
+            continue
+        found.append(((at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC).timestamp(), float(n)))
+    return found, unread
+
+
+def _of_buckets(answer: Histogram) -> list[tuple[float, float]]:
+    values, rows = answer.points(0.0)
+    limit = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
+    return [(float(v), float(n)) for v, n in zip(values, rows, strict=True) if 0 <= v < limit and math.isfinite(v)]

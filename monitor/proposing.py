@@ -1,0 +1,238 @@
+"""Looks at a source and proposes what to watch there, each with its reason. Runs in a worker process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checks.question import column_kind
+from monitor.sources.base import Place, Source, SourceError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.sql import SQLBackend
+
+TIMEOUT = timedelta(minutes=10)
+LIKELY = (
+    "created_at",
+    "created",
+    "inserted_at",
+    "event_time",
+    "occurred_at",
+    "ordered_at",
+    "timestamp",
+    "ts",
+    "at",
+    "time",
+    "date",
+)
+"""Names of columns that say when a row came to be, the likeliest first."""
+CHANGES = re.compile(r"updat|modif|delet|birth|expir|valid|due|until", re.IGNORECASE)
+"""Times that move after the row was written, or lie elsewhere: they cut no windows."""
+DAY_IN_NAME = re.compile(r"(?<!\d)(?:(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d))(?!\d)")
+ENOUGH, FEW = 200, 20
+"""Rows from which on a rule may be read off the data; different values of a column that is a list of choices."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check as TOML, and why."""
+
+    toml: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A table to watch, or (`skipped`) why not."""
+
+    name: str
+    table: str
+    time_column: str | None = None
+    every: str = "1d"
+    reasons: Sequence[str] = ()
+    rules: Sequence[Rule] = ()
+    skipped: str = ""
+    columns: Sequence[str] = field(default_factory=tuple)
+
+
+def proposals(source: Source, folder: Path | None) -> list[Proposal]:
+    """What there is at a source; `folder`: of files. Raises SourceError, SourceDown where it cannot be looked at."""
+    with source.connect(TIMEOUT) as connection:
+        if folder is not None:
+            return [_looked(source, connection, *one) for one in _file_tables(folder)]
+        names = sorted(connection.list_tables())
+        return [_looked(source, connection, name, name, name, 0) for name in names if not name.startswith(("sqlite_", "pg_"))]
+
+
+def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, int]]:
+    """Name, path (with the day as a field where it holds one), a glob of all its files, and the number of days."""
+    found: dict[str, set[str]] = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.suffix.lower() in {".parquet", ".csv", ".json", ".jsonl", ".ndjson"}:
+            path = str(file)
+            day = DAY_IN_NAME.search(path, len(str(folder)))
+            form = "{start:%Y-%m-%d}" if day and day[1] else "{start:%Y%m%d}"
+            found.setdefault(path[: day.start()] + form + path[day.end() :] if day else path, set()).add(day[0] if day else "")
+    for path, days in found.items():
+        bare = re.sub(r"\{[^}]*\}", "", Path(path).stem).strip("-_. ")
+        name = bare or Path(path).parent.name
+        yield re.sub(r"\W+", "_", name), path, re.sub(r"\{[^}]*\}", "*", path), len(days) if "{" in path else 0
+
+
+def _looked(source: Source, connection: SQLBackend, name: str, table: str, everything: str, days: int) -> Proposal:
+    try:
+        with source.speaking(Place(table)):
+            whole = source.relation(connection, Place(everything))
+            return _proposed(source, connection, whole, name, table, days)
+    except SourceError as fault:
+        return Proposal(name, table, skipped=f"it could not be read: {' '.join(str(fault).split())}")
+
+
+def _proposed(source: Source, connection: SQLBackend, whole: ir.Table, name: str, table: str, days: int) -> Proposal:
+    schema = {column: str(kind.copy(nullable=True)) for column, kind in whole.schema().items()}
+    facts = _facts(source, connection, whole, schema)
+    rows = facts["rows"]
+    if not rows:
+        return Proposal(name, table, skipped="it is empty")
+    chosen = _time_column(schema, facts)
+    if chosen is None and not days:
+        return Proposal(name, table, skipped="no column says when a row came to be, so it cannot be cut into windows")
+    every, why = (
+        ("1d", f"one file per day, {days} of them") if days else _every(rows, facts[f"first {chosen}"], facts[f"last {chosen}"])
+    )
+    reasons = [why]
+    if chosen:
+        reasons.append(f"{chosen}: {rows} rows from {_moment(facts[f'first {chosen}'])} to {_moment(facts[f'last {chosen}'])}")
+    rules = _rules(source, connection, whole, schema, facts, chosen, name)
+    return Proposal(name, table, chosen, every, reasons, rules, columns=tuple(schema))
+
+
+def _facts(source: Source, connection: SQLBackend, whole: ir.Table, schema: dict[str, str]) -> dict[str, Any]:
+    """Rows; per column what is missing, how many values differ, least and greatest: one pass over the table."""
+    asked: dict[str, Any] = {"rows": whole.count()}
+    for column, kind in schema.items():
+        asked[f"missing {column}"] = whole[column].isnull().sum()
+        if column_kind(kind) in {"number", "text", "time"}:
+            asked[f"distinct {column}"] = whole[column].nunique()
+        if column_kind(kind) in {"number", "time"} or _says_time(column, kind):
+            least, greatest = whole[column].min(), whole[column].max()
+            # Not every driver can hand a time with a zone over as one.
+            text = column_kind(kind) == "time"
+            asked[f"first {column}"] = least.cast("string") if text else least
+            asked[f"last {column}"] = greatest.cast("string") if text else greatest
+    [values] = source.rows(connection, whole.aggregate(**{f"v{i}": value for i, value in enumerate(asked.values())}))
+    return dict(zip(asked, values, strict=True))
+
+
+def _says_time(column: str, kind: str) -> bool:
+    return column_kind(kind) == "text" and (column.lower() in LIKELY or column.lower().endswith(("_at", "_time", "_date")))
+
+
+def _time_column(schema: dict[str, str], facts: dict[str, Any]) -> str | None:
+    """The likeliest name among the times that are (nearly) never missing and take more than one value."""
+
+    def likely(column: str) -> tuple[int, int]:
+        low = column.lower()
+        place = next((i for i, name in enumerate(LIKELY) if low == name), len(LIKELY))
+        return (place, 0 if low.endswith(("_at", "_time")) else 1)
+
+    times = [c for c, kind in schema.items() if kind.startswith(("timestamp", "date")) or _says_time(c, kind)]
+    sound = [c for c in times if not CHANGES.search(c) and (facts[f"missing {c}"] or 0) <= 0.01 * facts["rows"]]
+    sound = [c for c in sound if facts.get(f"first {c}") != facts.get(f"last {c}") and _readable(facts.get(f"first {c}"))]
+    # A time that is finer than a day orders better; among equals the one that differs most from row to row.
+    return min(sound, key=lambda c: (*likely(c), -(facts.get(f"distinct {c}") or 0)), default=None)
+
+
+def _readable(value: Any) -> bool:
+    try:
+        return value is not None and bool(_when(value))
+    except ValueError:
+        return False
+
+
+def _when(value: Any) -> datetime:
+    return datetime.fromisoformat(str(value)).replace(tzinfo=None)
+
+
+def _every(rows: int, first: Any, last: Any) -> tuple[str, str]:
+    """A window should hold some hundred rows at least, and none be shorter than an hour."""
+    days = max((_when(last) - _when(first)) / timedelta(days=1), 1 / 24)
+    per_day = rows / days
+    if per_day >= 24 * 500 and len(str(first)) > len("2026-11-25"):
+        return "1h", f"about {per_day / 24:.0f} rows an hour"
+    return ("1d", f"about {per_day:.0f} rows a day") if per_day >= FEW else ("1w", f"about {7 * per_day:.0f} rows a week")
+
+
+def _rules(
+    source: Source,
+    connection: SQLBackend,
+    whole: ir.Table,
+    schema: dict[str, str],
+    facts: dict[str, Any],
+    chosen: str | None,
+    name: str,
+) -> list[Rule]:
+    rows = facts["rows"]
+    if rows < ENOUGH:
+        return []
+    keys = [c for c in schema if facts.get(f"distinct {c}") == rows and not facts[f"missing {c}"] and _names_key(c, name)]
+    rules = []
+    for column in keys[:1]:
+        rules.append(Rule(f'{{kind = "unique", columns = [{quoted(column)}]}}', f"unique({column})", f"{rows} rows, all different"))
+    for column, kind in schema.items():
+        if column in keys[:1] or (_is_id(column) and not facts[f"missing {column}"]):
+            toml = f'{{kind = "missing", column = {quoted(column)}, at_most = 0}}'
+            rules.append(Rule(toml, f"missing({column})", f"never missing in {rows} rows"))
+        elif column_kind(kind) == "number" and not _is_id(column):
+            rules += _floor(column, facts)
+        elif column_kind(kind) == "text" and column != chosen and 1 < (facts[f"distinct {column}"] or 0) <= FEW:
+            rules += _choices(source, connection, whole, column, rows)
+    return rules
+
+
+def _names_key(column: str, table: str) -> bool:
+    low = column.lower()
+    return (
+        low in {"id", "uuid", "key"} or low in {f"{table}_id", f"{table.removesuffix('s')}_id"} or low.endswith(("_key", "_uuid"))
+    )
+
+
+def _is_id(column: str) -> bool:
+    return column.lower() == "id" or column.lower().endswith(("_id", "_key", "_uuid"))
+
+
+def _floor(column: str, facts: dict[str, Any]) -> list[Rule]:
+    first, last = facts.get(f"first {column}"), facts.get(f"last {column}")
+    # Where every value is the same, or zero is far from all of them, zero is no limit that the data speak of.
+    if first is None or last is None or first < 0 or first == last or float(first) > 0.5 * float(last):
+        return []
+    toml = f'{{kind = "value_range", column = {quoted(column)}, at_least = 0}}'
+    return [Rule(toml, f"value_range({column})", f"never below zero: {float(first):g} to {float(last):g}")]
+
+
+def _choices(source: Source, connection: SQLBackend, whole: ir.Table, column: str, rows: int) -> list[Rule]:
+    counted = whole.group_by(value=whole[column]).aggregate(n=whole.count())
+    found = {str(value): int(n) for value, n in source.rows(connection, counted) if value is not None}
+    # A list with a value that was seen once or twice is most likely not the whole list.
+    if min(found.values(), default=0) < max(5, rows // 1000):
+        return []
+    values = ", ".join(quoted(value) for value in sorted(found))
+    toml = f'{{kind = "allowed_values", column = {quoted(column)}, values = [{values}]}}'
+    return [Rule(toml, f"allowed_values({column})", f"only these {len(found)} in {rows} rows, each often")]
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are TOML's too."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _moment(value: Any) -> str:
+    return str(value)[:16]

@@ -1,0 +1,168 @@
+"""Channels that are out of order, by the numbers of the fault list: what is told, to whom, how often, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from alerts.slack import Slack
+from monitor.store.store import Store
+from monitor.store.tables import addresses, deliveries, incidents
+from monitor.testing import Clock, FakeSlack, SmtpSink
+from tests.test_delivery import Desk, closed_port, to_mail, to_slack
+
+MINUTE, HOUR, WEEK = timedelta(minutes=1), timedelta(hours=1), timedelta(weeks=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(f"sqlite:///{tmp_path}/store.db")
+    made.migrate()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def slack(clock: Clock) -> Iterator[FakeSlack]:
+    with FakeSlack(clock=lambda: clock.now().timestamp()) as server:
+        yield server
+
+
+def troubles(store: Store) -> list[tuple[str, bool]]:
+    """The incidents of channels, and whether each is open."""
+    with store.reading() as connection:
+        rows = connection.execute(select(incidents).where(incidents.c.subject.startswith("channel:")).order_by(incidents.c.id))
+        return [(row.subject, row.resolved_at is None) for row in rows]
+
+
+def test_s7_a_token_that_is_mended_tells_each_open_incident_once_as_it_stands(store: Store, clock: Clock, slack: FakeSlack) -> None:
+    with SmtpSink() as sink:
+        channels = {"team": to_slack(slack), "oncall": to_slack(slack, "#oncall"), "inbox": to_mail(sink)}
+        desk = Desk(store, clock, channels)
+        slack.misbehave([{"do": "error", "error": "token_revoked"}])
+        desk.incident(1)
+        desk.incident(2)
+        desk.put("3", channel="oncall")
+        desk.send("team")
+        desk.send("oncall")
+        desk.send("inbox")
+
+        assert slack.keys() == [], "one account: the other channel is not even tried"
+        assert sorted(troubles(store)) == [("channel:oncall", True), ("channel:team", True)]
+        assert {str(mail["Subject"]).split(":")[0] for mail in sink.mails} == {"CRIT channel team", "CRIT channel oncall"}
+
+        desk.resolve(1)
+        desk.later(6 * MINUTE)
+        desk.send("oncall")
+        assert sorted(slack.keys()) == ["2 open", "3"], "what healed is not told, what is open is told once"
+        assert [open_ for _, open_ in troubles(store)] == [False, False]
+
+
+def test_s8_a_channel_that_is_gone_is_one_incident_and_not_one_for_each_message(
+    store: Store, clock: Clock, slack: FakeSlack
+) -> None:
+    team = to_slack(slack, "#gone", fallback="oncall")
+    desk = Desk(store, clock, {"team": team, "oncall": to_slack(slack, "#oncall")})
+    for number in range(5):
+        desk.put(f"m{number}")
+        desk.send("team")
+    desk.later(2 * HOUR)
+    desk.send("oncall")
+
+    assert troubles(store) == [("channel:team", True)]
+    assert sum("takes no messages" in m["text"] for m in slack.messages) == 1
+    assert sum(":via:oncall" in key for key in iter(slack.keys())) == 5
+
+    slack.workspace.add("gone")
+    desk.later(HOUR)
+    assert troubles(store) == [("channel:team", False)]
+    [back] = slack.roots("#gone")
+    assert "datavigil reaches this channel again" in back["text"]
+
+
+def test_s13_a_channel_that_cannot_be_reached_for_ten_minutes_is_told_and_loses_nothing(
+    store: Store, clock: Clock, slack: FakeSlack
+) -> None:
+    away = Slack(token=SecretStr("xoxb-1"), channel="#x", api=closed_port(), timeout=0.5)
+    desk = Desk(store, clock, {"team": away, "oncall": to_slack(slack, "#oncall")})
+    desk.put("a")
+    for _ in range(5):
+        desk.later(2 * MINUTE)
+    assert troubles(store) == []
+    desk.later(2 * MINUTE)
+    desk.send("oncall")
+
+    assert troubles(store) == [("channel:team", True)]
+    assert desk.states()["a"] == "waiting"
+    assert "channel team takes no messages" in slack.messages[0]["text"]
+
+    desk.config.channels["team"] = to_slack(slack)  # type: ignore[index]
+    desk.later(2 * MINUTE)
+    assert desk.states()["a"] == "sent"
+    assert troubles(store) == [("channel:team", False)]
+
+
+def test_e3_one_of_five_recipients_is_refused_and_the_others_have_it_once(store: Store, clock: Clock, slack: FakeSlack) -> None:
+    people = [f"p{number}@example.com" for number in range(5)]
+    with SmtpSink() as sink:
+        sink.refused = {"p3@example.com": "550 5.1.1 no such user"}
+        mail = to_mail(sink).model_copy(update={"to": tuple(people)})
+        desk = Desk(store, clock, {"team": mail, "oncall": to_slack(slack, "#oncall")})
+        desk.put("1 open", incident=1)
+        desk.send()
+        desk.later(HOUR)
+        desk.send("oncall")
+
+        assert sorted(to for taken in sink.taken for to in taken) == [p for p in people if p != "p3@example.com"]
+        assert len({m["Message-ID"] for m in sink.mails}) == 4
+        [told] = slack.messages
+        assert "p3@example.com takes no messages" in told["text"]
+        assert troubles(store) == [("channel:team", True)]
+
+
+def test_e3_an_address_that_is_refused_for_three_weeks_is_suspended_with_notice(
+    store: Store, clock: Clock, slack: FakeSlack
+) -> None:
+    with SmtpSink() as sink:
+        sink.refused = {"team@example.com": "550 5.1.1 no such user"}
+        desk = Desk(store, clock, {"team": to_mail(sink), "oncall": to_slack(slack, "#oncall")})
+        for week in range(4):
+            desk.put(f"week {week}")
+            desk.send()
+            clock.advance(WEEK)
+        desk.send("oncall")
+        assert any("team@example.com is suspended" in str(m) for m in slack.messages)
+
+        sink.refused = {}
+        desk.put("afterwards")
+        desk.send()
+        assert sink.mails == []
+        assert desk.states()["afterwards"] == "dead"
+    with store.reading() as connection:
+        assert connection.execute(select(addresses.c.suspended_at)).scalar_one() is not None
+
+
+def test_e2_one_recipient_that_is_postponed_holds_up_no_other(store: Store, clock: Clock) -> None:
+    with SmtpSink() as sink:
+        sink.greylist = 1
+        mail = to_mail(sink).model_copy(update={"to": ("a@example.com", "b@example.com")})
+        desk = Desk(store, clock, {"team": mail})
+        desk.put("1 open", incident=1)
+        desk.send()
+        assert sink.taken == [["b@example.com"]]
+        desk.later(4 * MINUTE)
+        assert sink.taken == [["b@example.com"]]
+        desk.later(MINUTE)
+        assert sink.taken == [["b@example.com"], ["a@example.com"]]
+    with store.reading() as connection:
+        assert set(connection.execute(select(deliveries.c.state)).scalars()) == {"sent"}

@@ -1,0 +1,113 @@
+"""`datavigil init`: what is proposed for real tables, written, sound, tried on the past, without a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from monitor import init_command
+from monitor.config import load
+from tests.conftest import Server
+
+TABLES = """
+CREATE TABLE customers (customer_id bigint primary key, country text not null, signed_up_at timestamptz not null, birth_date date);
+INSERT INTO customers SELECT i, (ARRAY['DE','FR','NL'])[1 + i % 3],
+ date_trunc('day', now()) - (i % 80) * interval '1 day' - interval '5 hours',
+ date '1970-01-01' + (i % 9000)::int FROM generate_series(1, 4000) i;
+CREATE TABLE orders (order_id bigint primary key, customer_id bigint not null references customers,
+ amount double precision not null,
+ status text not null, created_at timestamptz not null, updated_at timestamptz);
+INSERT INTO orders SELECT i, 1 + i % 4000, 1 + (i * 7919 % 10000) / 100.0,
+ (ARRAY['new','paid','sent','back'])[1 + (i * 31) % 4], date_trunc('day', now())
+ - (i % 60) * interval '1 day' - ((i / 60) % 24) * interval '1 hour', now() FROM generate_series(1, 12000) i;
+CREATE TABLE shop_countries (code text primary key, name text);
+INSERT INTO shop_countries VALUES ('DE', 'Germany'), ('FR', 'France'), ('NL', 'Netherlands')
+"""
+
+
+@pytest.fixture
+def shop(postgres: Server) -> Iterator[Server]:
+    names = "orders, customers, shop_countries"
+    postgres.run(f"DROP TABLE IF EXISTS {names} CASCADE", *TABLES.split(";\n"))
+    yield postgres
+    postgres.run(f"DROP TABLE IF EXISTS {names} CASCADE")
+
+
+def test_three_related_tables_become_a_sound_config_without_the_password(
+    shop: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "config.toml"
+    assert init_command.run(shop.reader, output, yes=True, asks=None) == 0, capsys.readouterr().err
+    written = output.read_text()
+    printed = capsys.readouterr().out
+    assert "w%3Ard" not in written + printed
+    assert "p@ss" not in written + printed
+    assert "export SOURCE_PASSWORD" in printed
+    read = load(output, {"SOURCE_PASSWORD": "p@ss/w:rd"})
+    assert set(read.datasets) == {"customers", "orders"}
+    orders = read.datasets["orders"]
+    assert orders.time_column == "created_at", "not when it was changed"
+    assert {c.name for c in orders.checks} >= {"unique(order_id)", "allowed_values(status)", "value_range(amount)"}
+    assert read.datasets["customers"].time_column == "signed_up_at", "not the day of birth"
+    assert "#   shop_countries: no column says when a row came to be" in written
+    assert "rows, all different" in written
+    assert [p.name for p in tmp_path.iterdir()] == ["config.toml"], "no draft and no store is left behind"
+
+
+def landed(folder: Path, price_of_a_day: str = "1 + (i % 100) * 0.1") -> None:
+    folder.mkdir()
+    today = datetime.now(UTC).date()
+    for back in range(1, 31):
+        day = today - timedelta(days=back)
+        numbers = f"{back} * 1000 + i as id, ({price_of_a_day})::double as price"
+        rows = f"select {numbers}, timestamp '{day} 10:00' + i * interval '1 minute' as at"
+        file = folder / f"sales-{day:%Y-%m-%d}.parquet"
+        duckdb.sql(f"copy ({rows}, {back} as back from range(300) t(i)) to '{file}' (format parquet)")
+
+
+def test_a_folder_of_daily_files_is_one_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    landed(tmp_path / "landing")
+    assert init_command.run(str(tmp_path / "landing"), tmp_path / "config.toml", yes=True, asks=None) == 0
+    read = load(tmp_path / "config.toml", {})
+    [dataset] = read.datasets.values()
+    assert (dataset.name, dataset.time_column) == ("sales", "at")
+    assert dataset.table == str(tmp_path / "landing" / "sales-{start:%Y-%m-%d}.parquet")
+    assert {c.name for c in dataset.checks} >= {"unique(id)", "missing(id)"}
+    assert "sales: tried on 30 windows" in capsys.readouterr().out
+
+
+def test_a_file_that_is_there_is_not_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.toml").write_text("mine")
+    assert init_command.run(str(tmp_path), tmp_path / "config.toml", yes=False, asks=None) == 3
+    assert "is there already; name another file with --output" in capsys.readouterr().err
+    assert (tmp_path / "config.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("no/such/folder", "is neither a url nor a folder"),
+        ("gopher://host/x", "no source answers to gopher://"),
+        ("duckdb:////no/such.duckdb", "the source cannot be looked at"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, said: str) -> None:
+    assert init_command.run(url, tmp_path / "config.toml", yes=True, asks=None) == 3
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "config.toml").exists()
+
+
+def test_only_what_is_wanted_is_watched(tmp_path: Path) -> None:
+    landed(tmp_path / "landing")
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    assert init_command.run(str(tmp_path / "landing"), tmp_path / "config.toml", yes=False, asks=no) == 3
+    assert asked[0].startswith("watch sales (one file per day, 30 of them")

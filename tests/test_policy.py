@@ -1,0 +1,144 @@
+"""The automatic checks on synthetic windows: a healthy table is left alone, a fault is found under the right column."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from checks import control
+from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
+from checks.result import Family, Result, Severity, Status
+from checks.window import Window
+from monitor import worker
+from monitor.dataset import Dataset
+from monitor.job import Job
+from monitor.rejudging import Measured, replayed
+from monitor.sources.files import Files
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+ROWS = 2000
+Row = tuple[float, str]
+
+
+def rows(seed: int) -> list[Row]:
+    chance = random.Random(seed)
+    return [(chance.gauss(50, 10), chance.choices(["DE", "FR", "IT"], [6, 3, 1])[0]) for _ in range(ROWS)]
+
+
+def measured(day: int, of: Sequence[Row], names: tuple[str, str] = ("amount", "country"), times: float = 1.0) -> Measured:
+    grid, (number, text) = Grid(50.0 * times, 10.0 * times), names
+    buckets: dict[int, tuple[int, float]] = {}
+    counted: dict[str, int] = {}
+    for value, country in of:
+        n, total = buckets.get(grid.bucket(value * times), (0, 0.0))
+        buckets[grid.bucket(value * times)] = n + 1, total + value * times
+        counted[country] = counted.get(country, 0) + 1
+    values = [value * times for value, _ in of]
+    answers: dict[str, Answer] = {
+        "rows": Number(len(of), "add"),
+        "repeats": Number(len(of) - len(set(of))),
+        f"distribution({number})": Histogram.of(grid, buckets, low=min(values), high=max(values)),
+        f"categories({text})": Counts(counted, distinct=len(counted)),
+        f"missing({number})": Number(0, "add"),
+        f"missing({text})": Number(0, "add"),
+        f"minimum({number})": Number(min(values), "min"),
+        f"maximum({number})": Number(max(values), "max"),
+    }
+    window = Window(START + day * DAY, START + (day + 1) * DAY)
+    return Measured(window, Profile({number: "float64", text: "string"}, len(of), {("", ""): answers}))
+
+
+HEALTHY = [rows(seed) for seed in range(60)]
+
+
+def last(fault: Sequence[Row], **more: object) -> list[Result]:
+    names, times = more.get("names", ("amount", "country")), more.get("times", 1.0)
+    windows = [measured(d, r, names, times) for d, r in enumerate([*HEALTHY, fault])]  # type: ignore[arg-type]
+    shift = more.get("shift", timedelta(0))
+    moved = [Measured(Window(m.window.start + shift, m.window.end + shift), m.profile) for m in windows]  # type: ignore[operator]
+    dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
+    now, past = moved[-1], [worker.Stored(m.window, m.profile) for m in moved[:-1]]
+    job = Job(dataset, Files(), now.window, now.window.end)
+    return worker.judge(job, worker.chosen(dataset, now.profile.schema), now.profile, past)[0]
+
+
+def found(results: Sequence[Result]) -> list[Result]:
+    return sorted((r for r in results if r.status is Status.FAILED), key=lambda r: -(r.score or 0))
+
+
+def test_windows_are_replayed_in_order_each_with_those_before_it() -> None:
+    dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
+    windows = [measured(day, of) for day, of in enumerate(HEALTHY[:10])]
+    found = list(replayed(dataset, windows))
+    assert [at for at, _ in found] == [m.window for m in windows]
+    missing = [next(r for r in results if r.kind == "missing") for _, results in found]
+    assert [r.status for r in missing] == [Status.SKIPPED] * 8 + [Status.PASSED] * 2
+
+
+def test_a_healthy_window_is_left_alone() -> None:
+    results = last(rows(99))
+    assert found(results) == []
+    assert not [r.message for r in results if r.status is Status.ERRORED]
+
+
+FAULTS: dict[str, tuple[Callable[[Row, int], Row], str | None, str]] = {
+    "kilometres": (lambda row, _: (row[0] * 1.609, row[1]), "amount", "numbers"),
+    "zeros": (lambda row, i: (0.0 if i % 20 == 0 else row[0], row[1]), "amount", "numbers"),
+    "words for nothing": (lambda row, i: (row[0], "N/A" if i % 50 == 0 else row[1]), "country", "texts"),
+    "small letters": (lambda row, i: (row[0], row[1].lower() if i % 20 == 0 else row[1]), "country", "texts"),
+    "another mix": (lambda row, i: (row[0], "IT" if i % 5 == 0 else row[1]), "country", "mix"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_under_its_column(fault: str) -> None:
+    change, column, kind = FAULTS[fault]
+    results = found(last([change(row, i) for i, row in enumerate(rows(99))]))
+    # A value put into many rows makes rows alike too, which is the table's.
+    assert {r.column for r in results if r.kind != "repeated"} == {column}
+    named = next(r for r in results if r.kind == kind)
+    assert named.severity is Severity.CRITICAL
+    assert named.details is not None
+    assert {"expected", "forecast", "spread", "limit", "allowance", "windows"} <= named.details.keys()
+
+
+def test_repeated_rows_are_found() -> None:
+    good = rows(99)
+    assert "repeated" in {r.kind for r in found(last([*good, *good[:100]]))}
+
+
+def test_an_earlier_window_once_more_is_critical() -> None:
+    (stale, *_) = found(last(HEALTHY[30]))
+    assert (stale.kind, stale.severity) == ("repeated", Severity.CRITICAL)
+    assert "2026-02-04" in stale.message
+
+
+@pytest.mark.parametrize(
+    "change", [{"names": ("zz", "a")}, {"shift": timedelta(days=70)}, {"times": 0.25}], ids=["names", "weeks", "powers of two"]
+)
+def test_names_weeks_and_powers_of_two_change_no_verdict(change: dict[str, object]) -> None:
+    fault = [FAULTS["zeros"][0](row, i) for i, row in enumerate(rows(99))]
+    before, after = ({(r.kind, r.status, round(r.score or 0, 6)) for r in last(fault, **more)} for more in ({}, change))
+    if "times" in change:
+        # Whether a number is whole, and the typical size of a range, are no matter of scale.
+        before, after = ({(k, s) for k, s, _ in side} for side in (before, after))  # type: ignore[assignment]
+    assert before == after
+
+
+def result(outs: Sequence[float]) -> Result:
+    record = [(START + day * DAY, out) for day, out in enumerate(outs)]
+    return Result("x", "x", Family.DRIFT, Status.PASSED, "", record=record)
+
+
+def test_a_table_that_fired_once_keeps_its_limits() -> None:
+    assert control.allowance([result([0.5, 3.0, 0.5]), result([0.2, 2.0, 0.9])]) == 1.0
+
+
+def test_a_table_that_fired_often_gets_wider_limits_up_to_twice() -> None:
+    assert control.allowance([result([0.5, 3.0, 0.5]), result([1.3, 0.2, 0.9])]) == 1.3
+    assert control.allowance([result([9.0, 9.0, 9.0])]) == 2.0
+    assert control.allowance([]) == 1.0
