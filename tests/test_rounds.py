@@ -55,10 +55,11 @@ class World:
         self.config = Config(Path(), datasets=self.datasets, channels=channels, routes=tuple(written), **more)
         rounds.due(self.config, store, at("00:00", -500))
 
-    def see(self, clock: str, letter: str, name: str = "d0", day: int = 0) -> None:
-        """The hour that ends at that time: F failed, C critical, O passed; then what is due."""
+    def see(self, clock: str, letter: str, name: str = "d0", day: int = 0, rounded: bool = True) -> None:
+        """The hour that ends at that time: F failed, C critical, O passed; then (`rounded`) what is due."""
         now = at(clock, day)
-        rounds.due(self.config, self.store, now)
+        if rounded:
+            rounds.due(self.config, self.store, now)
         status = Status.PASSED if letter == "O" else Status.FAILED
         severity = {"F": Severity.WARNING, "C": Severity.CRITICAL}.get(letter)
         words = "missing(a) is 38 %, at most 2 % allowed"
@@ -70,7 +71,8 @@ class World:
         dataset = self.datasets[name]
         decide = deciding(self.config, dataset, window, measured, now)
         ledger.record(self.store, claim, measured, now, subjects(dataset), decide)
-        rounds.due(self.config, self.store, now)
+        if rounded:
+            rounds.due(self.config, self.store, now)
 
     def heal(self, first: str, second: str, name: str = "d0", day: int = 0) -> None:
         self.see(first, "O", name, day)
