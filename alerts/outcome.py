@@ -31,11 +31,6 @@ class Outcome(StrEnum):
 
 
 WAITS = frozenset({Outcome.HELD, Outcome.DIGEST})
-QUIET = {
-    Quiet.INHIBITED: "another incident causes it: told if it still stands when that one is over",
-    Quiet.LATE: "it came of rows that arrived late, of which nobody is paged",
-    Quiet.AWAY: "its window ended longer ago than anybody is paged for",
-}
 KEPT_QUIET = frozenset({Outcome.SILENCED, Outcome.MAINTENANCE})
 """Told once when what kept them quiet is over and they still stand."""
 UNTOLD = frozenset({Happened.INHIBITED, Happened.STEADY, Happened.ACKED})
@@ -104,8 +99,6 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.NOTHING, "a part of it is over; this channel was not told of it by a message of its own")
     if hush is not None:
         return Ruling(Outcome.SILENCED if hush.by == "silence" else Outcome.MAINTENANCE, hush.reason)
-    if change.quiet is not None:
-        return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if not heard.rooted and change.happened in UNTOLD:
         return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
     if change.incident.flapping_since is not None and change.flapping is None and not _beside_flapping(change):
