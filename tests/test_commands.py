@@ -463,3 +463,27 @@ def test_a_channel_out_of_order_hands_over_to_its_fallback_in_the_same_run(shell
     assert slack.messages == []
     assert "team is out of order" in told.out
     assert shell("status", "--json").json["channels"]["screen"] == {"unsent": 0}
+
+
+def test_what_is_done_about_an_incident_is_part_of_its_story(shell: Shell) -> None:
+    # A week of its own: the others only look.
+    shell.config(
+        "[datasets.orders]",
+        'table = "landing/orders-{start:%Y-%m-%d}.parquet"',
+        'every = "1d"',
+        "auto = false",
+        'checks = [{kind = "missing", column = "amount", at_most = 0.1, severity = "critical"}]',
+    )
+    shell.land(21, missing=10)
+    shell("once", "--at", "2026-11-22T01:00Z")
+    assert shell("ack", "INC-1", "--as", "ann").out == "INC-1 is acknowledged: no more reminders\n"
+    late = shell("ack", "1", "--as", "bob", "--json")
+    assert (late.code, late.json) == (1, {"said": "ann has acknowledged INC-1 already", "changed": False})
+    for words in (["silence", "1", "--for", "2h"], ["silence", "1", "--lift"], ["not-useful", "1"], ["accept", "1"]):
+        done = shell(*words, "--as", "ann")
+        assert done.code == 0, done.err
+    found = next(i for i in shell("incidents", "--json").json["incidents"] if i["incident"] == "INC-1")
+    story = [event["happened"] for event in found["story"]]
+    assert story == ["opened", "acked", "acked", "silenced", "lifted", "not useful", "accepted"]
+    wrong = shell("ack", "INC-99")
+    assert (wrong.code, wrong.err) == (3, "there is no incident INC-99; datavigil incidents lists those that are open\n")
