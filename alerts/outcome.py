@@ -108,7 +108,8 @@ def ruling(change: Change, heard: Heard, hush: Hush | None, route: Route, times:
         return Ruling(Outcome.INHIBITED if change.quiet is Quiet.INHIBITED else Outcome.DIGEST, QUIET[change.quiet])
     if not heard.rooted and change.happened in UNTOLD:
         return Ruling(Outcome.NOTHING, "nothing new for a channel that was not told of it")
-    if change.incident.flapping_since is not None and change.flapping is None and not _beside_flapping(change):
+    # Only for who knows of it: that it does so may have been kept quiet, or told elsewhere.
+    if heard.knows and change.incident.flapping_since is not None and change.flapping is None and not _beside_flapping(change):
         return Ruling(Outcome.FLAPPING, "it goes to and fro: single turns are not told, only that it does and that it stopped")
     if not heard.rooted and _storms(heard, times.pace):
         words = f"more than {times.pace.storm} incidents began within {_minutes(times.pace.storm_within)}"

@@ -287,3 +287,21 @@ def test_a_part_that_ends_is_told_as_good_news() -> None:
     over = problem("country")
     told = message(replace(change(Happened.LEFT, 2), gone=(over,)), SUBJECT, Route(to=("slack",)), NOON)
     assert told.text.startswith("orders: over: missing(country)")
+
+
+@pytest.mark.parametrize(
+    ("heard", "outcome"),
+    [
+        (Heard(True), Outcome.TOLD),
+        (Heard(True, earlier=frozenset({Outcome.INHIBITED})), Outcome.TOLD),
+        (Heard(True, earlier=frozenset({Outcome.DIGEST})), Outcome.FLAPPING),
+        (Heard(True, rooted=True), Outcome.FLAPPING),
+    ],
+    ids=["never told", "kept quiet", "in a digest", "told"],
+)
+def test_a_turn_of_what_flaps_is_kept_from_those_who_know_that_it_does(heard: Heard, outcome: Outcome) -> None:
+    joined = change(Happened.JOINED, 4)
+    # What joins is the problem that flaps.
+    flaps = replace(joined.members[0], flapping_since=NOON)
+    what = replace(joined, incident=replace(joined.incident, flapping_since=NOON), members=(flaps,), fresh=(flaps,))
+    assert ruling(what, heard, None, Route(to=("slack",)), Times(NOON)).outcome is outcome
