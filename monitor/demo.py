@@ -230,12 +230,14 @@ def _set(table: pa.Table, column: str, values: pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.column_names.index(column), column, values)
 
 
-def _without_united_delays(table: pa.Table) -> pa.Table:
+def _without_three_airlines_delays(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     nothing = pa.scalar(None, table["arr_delay"].type)
-    return _set(table, "arr_delay", pc.if_else(pc.equal(table["carrier"], "UA"), nothing, table["arr_delay"]))
+    return _set(
+        table, "arr_delay", pc.if_else(pc.is_in(table["carrier"], pa.array(["UA", "B6", "EV"])), nothing, table["arr_delay"])
+    )
 
 
 def _in_kilometres(table: pa.Table) -> pa.Table:
@@ -256,7 +258,7 @@ def _with_dest_renamed(table: pa.Table) -> pa.Table:
 
 
 PLANTED: Sequence[_Planted] = (
-    _Planted(6, "arr_delay", "arr_delay is missing for every flight of United (carrier UA)", _without_united_delays),
+    _Planted(6, "arr_delay", "arr_delay is missing for every flight of the three biggest airlines", _without_three_airlines_delays),
     _Planted(5, "distance", "distance is in kilometres instead of miles", _in_kilometres),
     _Planted(3, None, "the flights after noon are not there", _mornings_only),
     _Planted(2, "dest", "the column dest is called destination", _with_dest_renamed),

@@ -61,6 +61,13 @@ class Server:
         for statement in statements:
             self.admin(statement)
 
+    def clear(self) -> None:
+        """Drop what the tests of other files left in the schema `public`."""
+        each = (
+            "SELECT format('DROP TABLE IF EXISTS public.%I CASCADE', tablename) AS gone FROM pg_tables WHERE schemaname = 'public'"
+        )
+        self.run(f"DO $$ DECLARE row record; BEGIN FOR row IN {each} LOOP EXECUTE row.gone; END LOOP; END $$")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:

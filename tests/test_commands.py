@@ -344,7 +344,8 @@ def test_incidents_tell_their_problems_and_story(week: Shell) -> None:
     assert missing["since"] == "2026-11-21T00:00:00+00:00"
     [problem] = missing["problems"]
     assert (problem["check"], problem["column"], problem["value"], problem["at_most"]) == ("missing(amount)", "amount", 0.5, 0.1)
-    assert [event["happened"] for event in missing["story"]] == ["opened"]
+    # The dead source explains what else is wrong there.
+    assert [event["happened"] for event in missing["story"]] == ["opened", "inhibited"]
     people = week("incidents").out
     assert "INC-1  CRITICAL  orders  quality  since 2026-11-21 00:00 UTC" in people
     assert "missing(amount) is 50" in people

@@ -215,7 +215,7 @@ def run_with_kills(folder: Path, postgres: Server, kills: list[float], today: da
     with FakeSlack(fault_rate=fault_rate, seed=seed) as slack, service(folder, slack) as daemon:
         written(folder, slack, postgres, "days", 'every = "1d"\ncatchup = "30d"')
         with (folder / "config.toml").open("a") as config:
-            config.write('\n[incidents]\npage_within = "30d"\n')
+            config.write('\n[incidents]\npage_within = "30d"\n[telling]\nedit_every = "1s"\n')
         first = today - timedelta(days=12)
         assert daemon.command("backfill", "orders", "--from", str(first), "--to", str(first + timedelta(days=1))).returncode == 0
         for after in kills:

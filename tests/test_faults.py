@@ -212,6 +212,7 @@ time_column = "at"
 @pytest.fixture(scope="module")
 def sources(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which one run over good and bad sources was made."""
+    postgres.clear()
     postgres.run(
         "CREATE TABLE orders (id int, at timestamptz)",
         "INSERT INTO orders SELECT n, '2026-11-22T00:00Z'::timestamptz + n * interval '1 min' FROM generate_series(1, 50) n",

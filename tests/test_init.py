@@ -31,10 +31,10 @@ INSERT INTO shop_countries VALUES ('DE', 'Germany'), ('FR', 'France'), ('NL', 'N
 
 @pytest.fixture
 def shop(postgres: Server) -> Iterator[Server]:
-    names = "orders, customers, shop_countries"
-    postgres.run(f"DROP TABLE IF EXISTS {names} CASCADE", *TABLES.split(";\n"))
+    postgres.clear()
+    postgres.run(*TABLES.split(";\n"))
     yield postgres
-    postgres.run(f"DROP TABLE IF EXISTS {names} CASCADE")
+    postgres.clear()
 
 
 def test_three_related_tables_become_a_sound_config_without_the_password(

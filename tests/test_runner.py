@@ -392,7 +392,8 @@ def test_a_failure_is_recorded_with_its_incident_and_what_is_to_be_told(home: Pa
     with store.reading() as connection:
         told = connection.execute(select(deliveries.c.key, deliveries.c.state).order_by(deliveries.c.id)).all()
     opened = f"inc:1-{incident.opened_at:%Y%m%dT%H%M%S%f}:team"
-    assert [tuple(row) for row in told] == [(f"{opened}:open:1", "pending"), (f"{opened}:resolved:1", "pending")]
+    # Nobody sent the first: one message tells both.
+    assert [tuple(row) for row in told] == [(f"{opened}:open:1", "superseded"), (f"{opened}:combined:2", "pending")]
 
 
 def test_a_window_of_the_past_is_measured_and_nobody_is_told(home: Path, store: Store) -> None:
