@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,11 @@ LONGEST_ANSWER = 1_000_000
 """Bytes of an answer that are read; no service we talk to says more."""
 PAUSE, LONGEST_PAUSE = 30.0, 600.0
 """Seconds to wait when asked for a pause without a length, and at most."""
+
+
+BEGIN_BY: ContextVar[float | None] = ContextVar("begin_by", default=None)
+"""When, on the monotonic clock, it is too late to begin: somebody else may be sending the same by then. Looked at once more
+when the connection stands, so that a process that was stopped on its way there does not send as it wakes up."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,8 @@ def _aware(moment: datetime) -> datetime:
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float, what: str) -> Answer:
     """POST `body`; the answer, whatever its status. `timeout` is seconds for the whole exchange, `what` names the service.
 
-    Raises Unreachable where nothing can have arrived (no connection), Unknown where it may have. Neither tells the url.
+    Raises Unreachable where nothing can have arrived (no connection), NotSent where it came too late to begin, Unknown where
+    it may have arrived. None tells the url.
     """
     trip = _Trip()
     request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - the caller's url is http
@@ -159,6 +166,10 @@ class _Trip:
 
         def connect_and_tell() -> None:
             connect()
+            begin_by = BEGIN_BY.get()
+            if begin_by is not None and time.monotonic() > begin_by:
+                connection.close()
+                raise NotSent("it took too long to get there; left for the next try")
             self.sock, self.connected = connection.sock, True
 
         connection.connect = connect_and_tell  # type: ignore[method-assign]

@@ -32,6 +32,7 @@ from alerts.base import (
 )
 from alerts.message import Outgoing
 from alerts.telling import harmless
+from alerts.wire import BEGIN_BY
 from monitor import out_of_order
 from monitor.config import Config
 from monitor.pacing import Bucket
@@ -132,9 +133,15 @@ def _send_once(
                 log.info("delivery key=%s channel=%s found by look-up, not sent again", claimed.key, claimed.channel)
                 return found, outgoing
     # A send must end well within the lease, or somebody else may be sending the same.
-    if time.monotonic() - began > (lease - timeout).total_seconds():
+    begin_by = began + (lease - timeout).total_seconds()
+    if time.monotonic() > begin_by:
         raise NotSent("the lease is nearly over; left for the next try")
-    return _within(timeout, lambda: channel.send(outgoing)), outgoing
+
+    def send() -> str | None:
+        BEGIN_BY.set(begin_by)
+        return channel.send(outgoing)
+
+    return _within(timeout, send), outgoing
 
 
 def _outgoing(claimed: Claimed) -> Outgoing:

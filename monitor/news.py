@@ -176,7 +176,7 @@ def telling(
     # Whom no route takes now may have been told of it before, and hears of its end.
     route = route or Route(to=())
     since = now - config.telling.storm_within
-    heard = {name: stand.heard(incident.id, name, channel.threads, since) for name, channel in config.channels.items()}
+    heard = {name: stand.heard(incident.id, name, channel.threads, since, now) for name, channel in config.channels.items()}
     hush = hushed(incident, change.members, stand.silences, config.maintenance, now)
     said, story = message(change, about, route, now), line(change, about)
     said = replace(said, note=again) if again else said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import insert, select, update
 
-from alerts.base import Channel, CredentialBroken, Unknown
+from alerts import wire
+from alerts.base import Channel, CredentialBroken, NotSent, Unknown
 from alerts.console import Console
 from alerts.mail import Mail
 from alerts.message import Outgoing
@@ -26,6 +28,7 @@ from monitor.settings import DaemonSettings
 from monitor.store import looking, outbox
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, incidents
+from monitor.store.telling import Stand
 from monitor.testing import Clock, FakeSlack, Fault, SmtpSink, WebhookSink
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -748,3 +751,22 @@ def test_no_secret_is_stored_or_logged(desk: Desk, slack: FakeSlack, caplog: pyt
         stored = str(connection.execute(select(deliveries)).all())
     for text in (stored, caplog.text, str(looking.channel_states(desk.store))):
         assert slack.token not in text
+
+
+def test_t1_who_was_stopped_on_the_way_to_the_socket_does_not_send_as_it_wakes_up() -> None:
+    with WebhookSink() as sink:
+        token = wire.BEGIN_BY.set(time.monotonic() - 1)
+        try:
+            with pytest.raises(NotSent, match="left for the next try"):
+                wire.post(sink.url, b"{}", {}, 5.0, "the hook")
+        finally:
+            wire.BEGIN_BY.reset(token)
+        assert sink.posts == []
+        assert wire.post(sink.url, b"{}", {}, 5.0, "the hook").status == 200
+
+
+def test_what_began_later_is_no_part_of_a_storm() -> None:
+    now = Clock().now()
+    begun = {"team": [(number, now + number * MINUTE) for number in range(1, 9)]}
+    assert Stand(begun=begun).heard(9, "team", True, now - 10 * MINUTE, now).begun == 0
+    assert Stand(begun=begun).heard(9, "team", True, now - 10 * MINUTE, now + 4 * MINUTE).begun == 4

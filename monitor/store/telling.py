@@ -34,9 +34,10 @@ class Stand:
     storms: frozenset[str] = frozenset()
     silences: tuple[Silence, ...] = ()
 
-    def heard(self, incident: int, channel: str, threads: bool, since: datetime) -> Heard:
-        """What a channel has heard of an incident; `since` when a storm's time began."""
-        begun = {other for other, at in self.begun.get(channel, ()) if at > since}
+    def heard(self, incident: int, channel: str, threads: bool, since: datetime, now: datetime) -> Heard:
+        """What a channel has heard of an incident; `since` when a storm's time began. What began later is none of it: a daemon that
+        was held up tells of an earlier moment."""
+        begun = {other for other, at in self.begun.get(channel, ()) if since < at <= now}
         return Heard(
             threads,
             channel in self.rooted.get(incident, ()),
