@@ -543,8 +543,9 @@ def test_what_is_told_next_says_where_the_report_is(home: Path, any_store: Store
         measured = Measured("done", [bad], 10)
         claim = ledger.claim(any_store, "orders", november(day), timedelta(minutes=1))
         assert claim
-        decide = news.deciding(settings, dataset, november(day), measured, NOON)
-        decision = ledger.record(any_store, claim, measured, NOON, news.subjects(dataset), decide)
+        now = november(day).end + timedelta(hours=1)
+        decide = news.deciding(settings, dataset, november(day), measured, now)
+        decision = ledger.record(any_store, claim, measured, now, news.subjects(dataset), decide)
         assert decision
         return list(decision.deliveries)
 
