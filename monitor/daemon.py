@@ -7,7 +7,8 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -270,41 +271,59 @@ def run(config: Config, store: Store) -> None:
 
 def run_due(config: Config, store: Store, at: datetime, names: list[str] | None, seen: Callable[[Finished], None]) -> None:
     """Every window that is due at `at`, then what follows from them is sent. Each window is tried once."""
+    with due_at(config, store, names, seen) as run:
+        run(at, now)
+
+
+@contextmanager
+def due_at(
+    config: Config, store: Store, names: list[str] | None, seen: Callable[[Finished], None]
+) -> Iterator[Callable[[datetime, Callable[[], datetime]], None]]:
+    """To be called with a moment whose due windows are to be run, and with a clock: for one moment, or for one after the other with
+    the same workers."""
     # One window of a dataset at a time: more workers than datasets would only be started and ended.
     count = min(config.daemon.workers, max(len(config.datasets if names is None else names), 1))
     with workers(count) as pool:
         runner = Runner(config, store, pool)
-        tried: set[tuple[str, datetime]] = set()
-        reports: list[Wanted] = []
-        while True:
-            waits: dict[str, timedelta] = {}
-            for dataset, windows in runner.due(at, names, anyway=True):
-                left = [w for w in windows if (dataset.key, w.start) not in tried]
-                if left and runner.room(dataset) and dataset.source not in waits:
-                    try:
-                        runner.start(dataset, left[0], at)
-                    except NotYet as rate:
-                        waits[dataset.source] = rate.wait
-                    else:
-                        tried.add((dataset.key, left[0].start))
-            if not runner.running:
-                if not waits:
-                    break
-                time.sleep(min(waits.values()).total_seconds())
-            for finished in runner.collect(at, patience=1.0):
-                reports += wanted([finished])
-                seen(finished)
-            runner.keep()
-    rounds.due(config, store, now())
-    deliver_now(config, store)
-    # Last: whoever is to be told has been.
-    if reported(config, store, reports, now):
-        deliver_now(config, store)
+
+        def run(at: datetime, clock: Callable[[], datetime]) -> None:
+            reports = _run_each(runner, at, names, seen)
+            rounds.due(config, store, clock())
+            deliver_now(config, store, clock())
+            # Last: whoever is to be told has been.
+            if reported(config, store, reports, clock):
+                deliver_now(config, store, clock())
+
+        yield run
 
 
-def deliver_now(config: Config, store: Store) -> None:
-    """Send what waits, each row once; what does not go now stays written down for the next run."""
-    at = now()
+def _run_each(runner: Runner, at: datetime, names: list[str] | None, seen: Callable[[Finished], None]) -> list[Wanted]:
+    """The windows that are due, each tried once; the reports that what they showed asks for."""
+    tried: set[tuple[str, datetime]] = set()
+    reports: list[Wanted] = []
+    while True:
+        waits: dict[str, timedelta] = {}
+        for dataset, windows in runner.due(at, names, anyway=True):
+            left = [w for w in windows if (dataset.key, w.start) not in tried]
+            if left and runner.room(dataset) and dataset.source not in waits:
+                try:
+                    runner.start(dataset, left[0], at)
+                except NotYet as rate:
+                    waits[dataset.source] = rate.wait
+                else:
+                    tried.add((dataset.key, left[0].start))
+        if not runner.running:
+            if not waits:
+                return reports
+            time.sleep(min(waits.values()).total_seconds())
+        for finished in runner.collect(at, patience=1.0):
+            reports += wanted([finished])
+            seen(finished)
+        runner.keep()
+
+
+def deliver_now(config: Config, store: Store, at: datetime) -> None:
+    """Send what waits at `at`, each row once; what does not go now stays written down for the next run."""
     outbox.try_again(store)
     fallbacks = [channel.fallback for channel in config.channels.values() if channel.fallback]
     # Fallbacks once more at the end: a channel that turned out broken may have handed them its rows.

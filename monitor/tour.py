@@ -6,6 +6,8 @@ import sys
 import threading
 from contextlib import nullcontext, redirect_stdout
 from datetime import datetime, timedelta
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import TextIO
 
@@ -107,9 +109,11 @@ def _catch_up(config: Config, store: Store, story: demo.Story, say: _Say) -> lis
             f"\n-- {finished.window}: {finished.measured.rows} rows, "
             + (f"{failed} finding{'s' * (failed > 1)}" if failed else "all well")
         )
-        daemon.deliver_now(config, store)
 
-    daemon.run_due(config, store, daemon.now(), [DATASET], seen)
+    dataset = config.datasets[DATASET]
+    with daemon.due_at(config, store, [DATASET], seen) as run:
+        for window in dataset.calendar.closed(end, daemon.now() - dataset.delay):
+            run(window.end + dataset.delay, partial(add, window.end, dataset.delay))
     return found
 
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -353,6 +354,6 @@ def _no_growth(connection: Any, _record: Any) -> None:
 
 
 def _as_if_that_process_had_ended(store: Store) -> None:
-    with sqlite3.connect(str(store.engine.url.database)) as raw:
+    with closing(sqlite3.connect(str(store.engine.url.database))) as raw, raw:
         raw.execute("UPDATE windows SET lease_until = '2000-01-01'")
     raw.close()

@@ -116,7 +116,7 @@ def test_e3_one_of_five_recipients_is_refused_and_the_others_have_it_once(store:
     people = [f"p{number}@example.com" for number in range(5)]
     with SmtpSink() as sink:
         sink.refused = {"p3@example.com": "550 5.1.1 no such user"}
-        mail = to_mail(sink).model_copy(update={"to": tuple(people)})
+        mail = to_mail(sink).model_copy(update={"to": tuple(people), "timeout": 30.0})
         desk = Desk(store, clock, {"team": mail, "oncall": to_slack(slack, "#oncall")})
         desk.put("1 open", incident=1)
         desk.send()

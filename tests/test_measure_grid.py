@@ -6,6 +6,7 @@ import math
 import random
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_a_hundred_thousand_nasty_values_fall_into_the_same_buckets_in_duckdb(tm
 
 def test_a_hundred_thousand_nasty_values_fall_into_the_same_buckets_in_sqlite(tmp_path: Path) -> None:
     values = nasty(100_000)
-    with sqlite3.connect(tmp_path / "a.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
         connection.execute("CREATE TABLE t (x DOUBLE)")
         connection.executemany("INSERT INTO t VALUES (?)", [(v,) for v in values])
     connection.close()

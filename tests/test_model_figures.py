@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class Engine:
                 connection.executemany(f"INSERT INTO predictions VALUES ({marks})", rows)
                 connection.commit()
         elif self.name == "sqlite":
-            with sqlite3.connect(file) as lite:
+            with closing(sqlite3.connect(file)) as lite, lite:
                 lite.execute(statement)
                 lite.executemany(f"INSERT INTO predictions VALUES ({marks})", rows)
         else:

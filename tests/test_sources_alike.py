@@ -112,7 +112,7 @@ def in_duckdb(folder: Path, request: pytest.FixtureRequest) -> Home:
 
 
 def in_sqlite(folder: Path, _: pytest.FixtureRequest) -> Home:
-    with sqlite3.connect(folder / "shop.db") as connection:
+    with closing(sqlite3.connect(folder / "shop.db")) as connection, connection:
         connection.execute(
             "CREATE TABLE orders (id BIGINT, amount DOUBLE, price DECIMAL(10,2), country TEXT, paid BOOLEAN, "
             "at TIMESTAMP, seen TIMESTAMP, born DATE, big BIGINT, wild DOUBLE, label TEXT, fine DECIMAL(18,6), "

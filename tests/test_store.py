@@ -300,7 +300,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     try:
         store = Store(f"sqlite:///{folder}/store.db")
         store.migrate()
-        with sqlite3.connect(folder / "store.db") as raw:
+        with closing(sqlite3.connect(folder / "store.db")) as raw, raw:
             raw.execute("PRAGMA journal_mode=DELETE")
         raw.close()
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)

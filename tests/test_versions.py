@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_ibis_wraps_a_connection_of_ours(tmp_path: Path) -> None:
     import duckdb
     import ibis
 
-    with sqlite3.connect(tmp_path / "a.db") as raw:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as raw, raw:
         raw.execute("CREATE TABLE t AS SELECT 1.5 AS x")
         one = ibis.sqlite.from_connection(raw)
         assert one.raw_sql(one.compile(one.table("t").x.ln().exp().as_table())).fetchone()[0] > 1.4
