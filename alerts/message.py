@@ -105,6 +105,15 @@ def _text(value: str | datetime) -> str:
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A picture (PNG) for an incident's thread: its title, and in words what it shows."""
+
+    png: bytes
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One delivery as a channel sees it.
 
