@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
+from checks.control import Sensitivity
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -68,13 +69,18 @@ class View:
     masked: frozenset[str] = frozenset()
     """Columns whose values must not be shown."""
     empty_ok: bool = False
-    allowance: float = 1.0
-    """By what learned limits are widened: the dataset's sensitivity and the table's own record of false alarms."""
+    widths: Mapping[str, float] = field(default_factory=dict)
+    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` (its own record of alarms)."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
     accepted: Mapping[str, datetime] = field(default_factory=dict)
     """Column ("": the table) -> from when on somebody accepted its level as normal. The history of a check that watches that
     column begins there already; one that looks at many columns cuts each column's past itself."""
+
+    @property
+    def allowance(self) -> float:
+        """By what learned limits are multiplied in all."""
+        return math.prod(self.widths.values())
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,9 @@ class Check(BaseModel):
     where: str | None = Field(None, description="only rows for which this SQL condition of the source holds")
     severity: Severity | None = Field(None, description="of a failure: warning or critical")
     segments: tuple[str, ...] | None = Field(None, description="judge each value of these columns too; default: the dataset's")
+    sensitivity: Sensitivity | None = Field(
+        None, description="how narrow learned limits are: low, normal or high; default: the dataset's"
+    )
     at_least: float | None = Field(
         None, allow_inf_nan=False, description="lower bound; not given: learned, or none where less is never bad"
     )
@@ -312,7 +321,7 @@ def judged(check: Check, view: View) -> list[Result]:
     results: list[Result] = []
     try:
         for result in check.judge(view):
-            results.append(result)
+            results.append(_with_widths(result, view))
     except NothingToJudge as nothing:
         results.append(check.result(Status.SKIPPED, str(nothing), view))
     except CannotJudge as fault:
@@ -323,6 +332,13 @@ def judged(check: Check, view: View) -> list[Result]:
         reason = str(fault).splitlines()[0] if str(fault) else ""
         results.append(check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view))
     return results
+
+
+def _with_widths(result: Result, view: View) -> Result:
+    """A learned verdict says why its limits are not as the history alone would have them."""
+    widths = {why: width for why, width in view.widths.items() if width != 1}
+    learned_ = result.bounds is not None and result.bounds.learned and result.details is not None
+    return replace(result, details={**(result.details or {}), "widths": widths}) if widths and learned_ else result
 
 
 def number(answers: Answers, key: str) -> float | None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from checks.learned import together
 from checks.result import Result
 
+Sensitivity = Literal["low", "normal", "high"]
+WIDTHS: dict[Sensitivity, float] = {"low": 1.5, "normal": 1.0, "high": 0.75}
+"""What learned limits are multiplied by."""
 WIDEST = 2.0
 """No record of alarms widens limits more than this."""
 FORGIVEN = 1

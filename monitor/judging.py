@@ -50,7 +50,7 @@ def judged_together(pairs: Sequence[Pair]) -> list[Result]:
     found: list[Result] = []
     for check, view, results in first:
         again = allowance > 1 and any(r.status is Status.FAILED and r.record for r in results)
-        found += judged(check, replace(view, allowance=view.allowance * allowance)) if again else results
+        found += judged(check, replace(view, widths={**view.widths, "table": allowance})) if again else results
     return [replace(result, record=()) for result in found]
 
 

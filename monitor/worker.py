@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checks.base import Check, Past, Table, View, rows_in_all
+from checks.control import WIDTHS
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
 from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
@@ -321,6 +322,7 @@ def _view(
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
+        widths={"sensitivity": WIDTHS[check.sensitivity or job.dataset.sensitivity]},
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
