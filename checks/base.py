@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checks import learned
+from checks import learned, people
 from checks.control import Sensitivity
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
@@ -81,6 +81,11 @@ class View:
     def allowance(self) -> float:
         """By what learned limits are multiplied in all."""
         return math.prod(self.widths.values())
+
+    @property
+    def expected(self) -> frozenset[datetime]:
+        """The starts of the windows that people called unusual and fine."""
+        return frozenset(start for start, mark in self.marks.items() if mark == "expected")
 
 
 @dataclass(frozen=True)
@@ -239,7 +244,8 @@ class Check(BaseModel):
             severity, details = self.severity or Severity.WARNING, None
             record: learned.Record = ()
         else:
-            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, least, view.allowance)
+            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least)
+            found = learned.judge_all([trace], view.window, view.allowance, view.expected)[0]
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
@@ -264,7 +270,7 @@ class Check(BaseModel):
 
         Raises NothingToJudge where none has history enough.
         """
-        found = learned.judge_all(traces, view.window, view.allowance)
+        found = learned.judge_all(traces, view.window, view.allowance, view.expected)
         told = [(one, trace) for one, trace in zip(found, traces, strict=True) if isinstance(one, learned.Learned)]
         if not told:
             raise NothingToJudge(f"{self.name}: {found[0] if found else learned.Learning(0)}")
@@ -321,7 +327,7 @@ def judged(check: Check, view: View) -> list[Result]:
     results: list[Result] = []
     try:
         for result in check.judge(view):
-            results.append(_with_widths(result, view))
+            results.append(people.heard(result, view))
     except NothingToJudge as nothing:
         results.append(check.result(Status.SKIPPED, str(nothing), view))
     except CannotJudge as fault:
@@ -332,13 +338,6 @@ def judged(check: Check, view: View) -> list[Result]:
         reason = str(fault).splitlines()[0] if str(fault) else ""
         results.append(check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view))
     return results
-
-
-def _with_widths(result: Result, view: View) -> Result:
-    """A learned verdict says why its limits are not as the history alone would have them."""
-    widths = {why: width for why, width in view.widths.items() if width != 1}
-    learned_ = result.bounds is not None and result.bounds.learned and result.details is not None
-    return replace(result, details={**(result.details or {}), "widths": widths}) if widths and learned_ else result
 
 
 def number(answers: Answers, key: str) -> float | None:

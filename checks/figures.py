@@ -117,7 +117,7 @@ def _judged(
     figure: Figure, value: float, past: Sequence[learned.Point], view: View, scale: learned.Scale, least: float
 ) -> learned.Learned | learned.Learning:
     one_sided = figure.good != "zero"
-    return learned.judge(value, past, view.window, view.rows, scale, one_sided, least, view.allowance)
+    return learned.judge(value, past, view.window, view.rows, scale, one_sided, least, view.allowance, view.expected)
 
 
 def _with_usual(bounds: Bounds, standard: Standard, figure: Figure, view: View) -> Bounds:

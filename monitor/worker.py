@@ -239,9 +239,10 @@ def earlier(job: Job) -> list[Stored]:
 
 
 def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
-    """Stored profiles, less those of a form from before this version."""
+    """Stored profiles, less those of a form from before this version and what people called no example of normal."""
     zone = job.dataset.timezone
-    found = [(start, end, _profile(body)) for start, end, body in stored]
+    bad = [start for start, mark in job.marks.items() if mark == "bad"]
+    found = [(s, e, _profile(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
     return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
@@ -322,7 +323,10 @@ def _view(
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
-        widths={"sensitivity": WIDTHS[check.sensitivity or job.dataset.sensitivity]},
+        widths={
+            "sensitivity": WIDTHS[check.sensitivity or job.dataset.sensitivity],
+            "not useful": job.not_useful.get((check.name, segment or ""), 1.0),
+        },
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
