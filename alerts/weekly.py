@@ -78,6 +78,8 @@ class Health(_Kept):
     unknown: int = 0
     given_up: int = 0
     channels: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    """Per dataset that has one: its budget of false alarms beside what happened."""
 
 
 class Budget(_Kept):
@@ -218,7 +220,8 @@ def health_lines(summary: Summary) -> list[str]:
     if health.given_up:
         said.append(f"{count(health.given_up, 'message')} given up")
     said += [f"Channel {name}" for name in health.channels]
-    return said or ["All windows were checked, all messages were sent, every channel works."]
+    well = ["All windows were checked, all messages were sent, every channel works."]
+    return [*(said or well), *health.budgets]
 
 
 def budget_line(summary: Summary, channel: str) -> str:

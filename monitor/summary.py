@@ -17,7 +17,7 @@ from alerts.telling import NAMED, Delivery
 from alerts.weekly import Budget, Decision, Event, Health, Numbers, Summary, Trend
 from checks.result import Family, Severity
 from checks.wording import Unit, amount
-from monitor import apart, deciding, fit, kinds
+from monitor import apart, budgets, deciding, fit, kinds
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.store import weeks
@@ -155,7 +155,7 @@ def collected(config: Config, store: Store, week: Week, now: datetime) -> Summar
         ),
         events=tuple(events),
         trends=_trends(store, list(dict.fromkeys(drawn))[:MOST_CHARTS], week),
-        health=_health(store, week, this, now),
+        health=_health(config, store, week, this, now),
         budgets=_budgets(store, config, week),
     )
 
@@ -294,7 +294,7 @@ def draw(series: Sequence[tuple[Any, Any]]) -> Iterator[bytes]:
         yield small(points, bounds)
 
 
-def _health(store: Store, week: Week, this: Numbers, now: datetime) -> Health:
+def _health(config: Config, store: Store, week: Week, this: Numbers, now: datetime) -> Health:
     sent = weeks.messages(store, week.start, week.end, now)
     reasons = [
         f"{r.dataset}: {clean(r.error or 'no reason given', 120)} ({r.n})"
@@ -311,6 +311,11 @@ def _health(store: Store, week: Week, this: Numbers, now: datetime) -> Health:
         unknown=sent.get("unknown", 0),
         given_up=sent.get("given up", 0),
         channels=tuple(broken),
+        budgets=tuple(
+            f"{name}: {budgets.words(spent)}"
+            for name, dataset in config.datasets.items()
+            if (spent := budgets.spent(store, dataset, min(now, week.end)))
+        ),
     )
 
 

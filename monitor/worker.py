@@ -142,7 +142,8 @@ def judge(
             view = _view(job, check, profile, recent, pools.since(since), segment)
             view = replace(view, before=history[-1].profile.schema if history else None)
             (apart if check.apart else here).append((check, view))
-    return [*results, *judged_together(here)], apart
+    share = job.dataset.budget.share(job.dataset.every) if job.dataset.budget else None
+    return [*results, *judged_together(here, share)], apart
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
