@@ -15,10 +15,10 @@ from checks.window import Window
 from monitor import extent
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.ended import outcome
 from monitor.job import Measured
 from monitor.pool import workers
 from monitor.replaying import Task, Telling, verdicts
-from monitor.runner import outcome
 from monitor.shelf import Shelf
 from monitor.store import past, references, useless
 from monitor.store.store import Store
