@@ -70,13 +70,15 @@ class Trend(_Kept):
 
 
 class Health(_Kept):
-    """How the monitor itself did; `missed` windows with the `reasons` why, deliveries by how they ended, channels out of order."""
+    """How the monitor itself did; `missed` windows with the `reasons` why, deliveries by how they ended, `prevented` repeats,
+    channels out of order."""
 
     missed: int = 0
     reasons: tuple[str, ...] = ()
     unsent: int = 0
     unknown: int = 0
     given_up: int = 0
+    prevented: int = 0
     channels: tuple[str, ...] = ()
 
 
@@ -218,7 +220,10 @@ def health_lines(summary: Summary) -> list[str]:
     if health.given_up:
         said.append(f"{count(health.given_up, 'message')} given up")
     said += [f"Channel {name}" for name in health.channels]
-    return said or ["All windows were checked, all messages were sent, every channel works."]
+    said = said or ["All windows were checked, all messages were sent, every channel works."]
+    if health.prevented:
+        said.append(f"{count(health.prevented, 'message')} not told twice: looked up after an unclear answer, and found there")
+    return said
 
 
 def budget_line(summary: Summary, channel: str) -> str:

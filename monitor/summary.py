@@ -310,6 +310,7 @@ def _health(store: Store, week: Week, this: Numbers, now: datetime) -> Health:
         unsent=sent.get("unsent", 0),
         unknown=sent.get("unknown", 0),
         given_up=sent.get("given up", 0),
+        prevented=weeks.prevented(store, week.start, week.end),
         channels=tuple(broken),
     )
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from alerts import weekly, weekly_page, weekly_text
 from alerts.message import Message
+from alerts.telling import Delivery, harmless
 from alerts.weekly import Decision, Event, Health, Numbers, Summary
 from checks.result import Severity
 from checks.window import Window
@@ -27,7 +28,7 @@ from monitor.store import outbox, weeks
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, results, summaries
 from monitor.summary import Week
-from monitor.testing import SmtpSink
+from monitor.testing import Clock, FakeSlack, Fault, SmtpSink
 from monitor.testing.weeks import SHOP, config, live, measured, quiet, shop, verdict
 
 END = datetime(2026, 11, 22, 23, tzinfo=UTC)
@@ -404,6 +405,33 @@ def test_the_alert_budget_counts_what_was_loud_and_what_was_noise(made: Callable
     assert (found.budgets["log"].sent, found.budgets["log"].noise) == (loud, 1)
     assert weekly.budget_line(found, "log").startswith(f"{loud} of 30 alerts this week, {loud - 1} useful, 1 marked as noise")
     assert any(event.cause == "known" for event in found.events)
+
+
+def test_what_a_look_up_found_already_there_is_counted_as_a_repeat_that_nobody_saw(
+    tmp_path: Path, store: Store, sink: SmtpSink
+) -> None:
+    clock = Clock(END - DAY)
+    with FakeSlack(clock=lambda: clock.now().timestamp()) as slack:
+        team = f'[channels.team]\nkind = "slack"\ntoken = "{slack.token}"\nchannel = "#data-quality"\napi = "{slack.url}"\n'
+        made = config(tmp_path, ["orders"], INBOX.format(server=sink.server, to='["a@example.com"]') + team, '["inbox"]')
+        live(made, store, END, 10, quiet)
+        slack.misbehave([Fault("drop", accepted=taken, method="chat.postMessage") for taken in (True, False, True)])
+        for key in ("a", "b", "c"):
+            outbox.put(store, Delivery(key, None, "team", "message", harmless("team", clock.now())), clock.now())
+        for _ in range(4):
+            delivery.drain(made, store, "team", clock.now)
+            clock.advance(5 * MINUTE)
+    assert sorted(slack.keys()) == ["a", "b", "c"]
+
+    summary.send_due(made, store, MONDAY)
+    sent(made, store, MONDAY)
+
+    assert told(store).health.prevented == 2
+    said = "2 messages not told twice: looked up after an unclear answer, and found there"
+    (mail,) = sink.mails
+    assert said in " ".join(part(mail, "text/plain").split())
+    assert said in " ".join(part(mail, "text/html").split())
+    assert summary.collected(made, store, Week.named("2026-W48", "Europe/Berlin"), MONDAY).health.prevented == 0
 
 
 def test_a_summary_without_pictures_goes_all_the_same(
