@@ -1,5 +1,5 @@
-"""The commands that do something about an incident (`ack`, `silence`, `accept`, `not-useful`) or about what counts as normal
-(`reference`, `mark`). No logic: that is in `actions` and `reference`."""
+"""The commands that do something about an incident (`ack`, `silence`, `accept`, `not-useful`, `cause`) or about what counts as
+normal (`reference`, `mark`). No logic: that is in `actions` and `reference`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,20 @@ def not_useful(
 
     number, who = _number(incident), _author(author)
     _do(config, json, lambda _, store, now: actions.not_useful(store, number, who, now, note))
+
+
+def cause(
+    incident: Number,
+    text: Annotated[str, typer.Argument(help="what it came of, in a sentence")],
+    author: Author = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Note what an incident came of, also after its end; the weekly summary says it. The last one noted counts."""
+    from monitor import actions
+
+    number, who = _number(incident), _author(author)
+    _do(config, json, lambda _, store, now: actions.note_cause(store, number, who, text, now))
 
 
 def reference(

@@ -27,7 +27,7 @@ def close_removed(store: Store, config: Config, now: datetime) -> list[str]:
 
 
 def _close(connection: Connection, config: Config, now: datetime) -> list[str]:
-    watched = {*config.datasets, *(f"source:{name}" for name in config.sources)}
+    watched = {*config.datasets, *(f"source:{name}" for name in config.sources), *(f"channel:{name}" for name in config.channels)}
     troubled = connection.execute(select(problems.c.subject).where(problems.c.state != "ok").distinct()).scalars()
     removed = sorted(set(troubled) - watched)
     if not removed:
