@@ -40,12 +40,14 @@ def failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError,
             _blocked(config, store, name, "unreachable", str(fault), now)
     elif isinstance(fault, Impossible):
         log.error("channel %s: a message is given up, its content is refused even as plain text: key=%s", name, claimed.key)
+        trouble.refused(config, store, claimed, str(fault), now)
 
 
 def works(config: Config, store: Store, name: str, now: datetime, recipient: str | None = None) -> None:
     """A message was taken, or the credential is."""
     if recipient and addresses.taken(store, name, recipient):
         trouble.ends(config, store, name, now, recipient)
+    trouble.rested(config, store, name, now)
     row = outbox.blocked(store, name)
     if not outbox.unblock(store, name):
         return

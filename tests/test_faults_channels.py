@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from alerts.slack import Slack
+from monitor.removed import close_removed
 from monitor.store.store import Store
-from monitor.store.tables import addresses, deliveries, incidents
+from monitor.store.tables import addresses, deliveries, incidents, problems
 from monitor.testing import Clock, FakeSlack, SmtpSink
 from tests.test_delivery import Desk, closed_port, to_mail, to_slack
 
@@ -110,6 +111,76 @@ def test_s13_a_channel_that_cannot_be_reached_for_ten_minutes_is_told_and_loses_
     desk.later(2 * MINUTE)
     assert desk.states()["a"] == "sent"
     assert troubles(store) == [("channel:team", False)]
+
+
+REFUSED = [{"do": "error", "error": "invalid_blocks"}, {"do": "error", "error": "msg_too_long"}]
+
+
+def test_a_message_that_is_refused_for_good_is_told_by_another_channel_with_what_it_said(
+    store: Store, clock: Clock, slack: FakeSlack
+) -> None:
+    desk = Desk(store, clock, {"team": to_slack(slack), "oncall": to_slack(slack, "#oncall")})
+    slack.misbehave(REFUSED)
+    desk.put("poison")
+    desk.put("sound")
+    desk.send("team")
+    desk.send("oncall")
+
+    assert desk.states()["poison"] == "dead"
+    [told] = slack.roots("#oncall")
+    assert "channel team refused a message for good, even as plain text" in told["text"]
+    assert "msg_too_long" in told["text"]
+    assert "nobody was told there of: datavigil can reach the channel poison" in told["text"]
+    assert slack.keys().count("sound") == 1
+    assert troubles(store) == [("channel:team", True)], "what is taken right after it does not unsay it"
+
+    clock.advance(HOUR)
+    desk.put("later")
+    desk.send("team")
+    assert troubles(store) == [("channel:team", False)]
+
+
+def test_many_refused_messages_are_told_of_one_by_one_up_to_five(store: Store, clock: Clock, slack: FakeSlack) -> None:
+    desk = Desk(store, clock, {"team": to_slack(slack), "oncall": to_slack(slack, "#oncall")})
+    slack.misbehave(REFUSED * 9)
+    for number in range(9):
+        desk.put(f"poison {number}")
+    desk.send("team")
+
+    with store.reading() as connection:
+        open_ = connection.execute(select(problems.c.segment).where(problems.c.state == "firing").order_by(problems.c.segment))
+        assert list(open_.scalars()) == ["and more", *(f"poison {number}" for number in range(5))]
+    assert troubles(store) == [("channel:team", True)]
+    assert list(desk.states().values()).count("dead") == 9
+
+    clock.advance(HOUR)
+    desk.put("sound")
+    desk.send("team")
+    assert troubles(store) == [("channel:team", False)]
+
+
+def test_two_channels_that_refuse_everything_do_not_tell_each_other_for_ever(store: Store, clock: Clock, slack: FakeSlack) -> None:
+    desk = Desk(store, clock, {"team": to_slack(slack), "oncall": to_slack(slack, "#oncall")})
+    slack.misbehave(REFUSED * 100)
+    desk.put("poison")
+    sent = [desk.later(10 * MINUTE, "team") + desk.send("oncall") for _ in range(20)]
+
+    assert sent[-1] == 0
+    assert sum(sent) < 30
+    assert set(desk.states().values()) <= {"dead", "superseded"}
+
+
+def test_a_channel_that_is_out_of_order_is_not_taken_for_one_that_left_the_config(
+    store: Store, clock: Clock, slack: FakeSlack
+) -> None:
+    desk = Desk(store, clock, {"team": to_slack(slack, "#gone"), "oncall": to_slack(slack, "#oncall")})
+    desk.put("a")
+    desk.send("team")
+
+    assert close_removed(store, desk.config, clock.now()) == []
+    assert troubles(store) == [("channel:team", True)]
+    del desk.config.channels["team"]  # type: ignore[attr-defined]
+    assert close_removed(store, desk.config, clock.now()) == ["channel:team"]
 
 
 def test_e3_one_of_five_recipients_is_refused_and_the_others_have_it_once(store: Store, clock: Clock, slack: FakeSlack) -> None:
