@@ -98,6 +98,17 @@ def cause(
     _do(config, json, lambda _, store, now: actions.note_cause(store, number, who, text, now))
 
 
+def unsuspend(channel: str, address: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Write again to a mail address that was suspended for being refused for three weeks. Exit 1 where it was not."""
+    from monitor import actions
+
+    def work(read: Config, store: Store, now: datetime) -> Done:
+        to = read.channels[known(channel, read.channels, "channel")].recipients
+        return actions.unsuspend(store, channel, known(address, dict.fromkeys(filter(None, to)), "address"), now)
+
+    _do(config, json, work)
+
+
 def reference(
     action: Annotated[Literal["list", "show", "compare", "accept", "rollback"], typer.Argument(help="what to do")],
     dataset: str,

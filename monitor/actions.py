@@ -24,7 +24,7 @@ from alerts.telling import EXPIRES, Delivery, Form, key_of
 from checks.result import Family
 from monitor import fit
 from monitor.config import Config
-from monitor.store import references, telling
+from monitor.store import addresses, references, telling
 from monitor.store.decisions import incident_of, numbered, write_delivery
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, feedback, incidents, problems, silences
@@ -160,6 +160,13 @@ def note_cause(store: Store, number: int, author: str, text: str, now: datetime)
         return Done(f"noted as the cause of {incident.name}; the weekly summary says it")
 
     return _act(store, number, author, None, act)
+
+
+def unsuspend(store: Store, channel: str, recipient: str, now: datetime) -> Done:
+    """A mail address that was refused for three weeks is written to again."""
+    if not addresses.free(store, channel, recipient, now):
+        return Done(f"{recipient} is not suspended in channel {channel}", changed=False)
+    return Done(f"{recipient} gets mail from channel {channel} again; its trouble is over with the first mail that is taken")
 
 
 def accept(

@@ -264,6 +264,7 @@ app.command()(acting.silence)
 app.command()(acting.accept)
 app.command("not-useful")(acting.not_useful)
 app.command()(acting.cause)
+app.command()(acting.unsuspend)
 app.command()(acting.reference)
 app.command()(acting.mark)
 

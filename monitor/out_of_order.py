@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -129,7 +130,9 @@ def _refused(config: Config, store: Store, name: str, recipient: str, reason: st
 
 def _tell_suspended(config: Config, store: Store, name: str, recipient: str, reason: str, now: datetime) -> None:
     text = f"{recipient} gets no more mail from channel {name}: it was refused for three weeks ({reason})."
-    todo = (f"take {recipient} out of the channel's `to`, or mend it, take it out, restart, and put it back",)
+    free = f"datavigil unsuspend {shlex.quote(name)} {shlex.quote(recipient)}"
+    out = f"or take {recipient} out of the addresses of channel {name}, then restart or reload"
+    todo = (f"when it takes mail again: {free}", out)
     said = Message("info", f"{recipient} is suspended", text, now, todo=todo, why="three weeks of refusals")
     for other in trouble.told_by(config, store, name):
         key = f"suspended:{name}:{recipient}:{now:%Y%m%d}:{other}"

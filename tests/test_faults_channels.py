@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from alerts.slack import Slack
+from alerts.telling import Delivery, harmless
+from monitor import cli
 from monitor.removed import close_removed
+from monitor.store import outbox
 from monitor.store.store import Store
 from monitor.store.tables import addresses, deliveries, incidents, problems
 from monitor.testing import Clock, FakeSlack, SmtpSink
@@ -221,6 +228,75 @@ def test_e3_an_address_that_is_refused_for_three_weeks_is_suspended_with_notice(
         assert desk.states()["afterwards"] == "dead"
     with store.reading() as connection:
         assert connection.execute(select(addresses.c.suspended_at)).scalar_one() is not None
+
+
+@pytest.fixture
+def suspended(store: Store, clock: Clock, slack: FakeSlack) -> Iterator[tuple[Desk, SmtpSink, str]]:
+    """A desk whose one address of two was refused until it was suspended, and what was said of that."""
+    with SmtpSink() as sink:
+        sink.refused = {"team@example.com": "550 5.1.1 no such user"}
+        mail = to_mail(sink).model_copy(update={"to": ("team@example.com", "ann@example.com")})
+        desk = Desk(store, clock, {"inbox": mail, "oncall": to_slack(slack, "#oncall")})
+        for week in range(4):
+            desk.put(f"week {week}", channel="inbox")
+            desk.send("inbox")
+            clock.advance(WEEK)
+        desk.send("oncall")
+        notice = next(str(m) for m in slack.messages if "team@example.com is suspended" in str(m))
+        sink.refused, sink.taken[:], sink.mails[:] = {}, [], []
+        yield desk, sink, notice
+
+
+def test_the_command_that_the_notice_names_frees_the_address(suspended: tuple[Desk, SmtpSink, str], tmp_path: Path) -> None:
+    desk, sink, notice = suspended
+    server = f'server = "{sink.server}"\ntls = false\nsender = "d@example.com"\nto = ["team@example.com", "ann@example.com"]\n'
+    path = tmp_path / "config.toml"
+    watched = '[datasets.orders]\ntable = "orders-{start:%Y-%m-%d}.csv"\n'
+    path.write_text(f'[store]\nurl = "sqlite:///store.db"\n{watched}[channels.inbox]\nkind = "mail"\n{server}', encoding="utf-8")
+    found = re.search(r"datavigil (unsuspend inbox \S+@example\.com)", notice)
+    assert found is not None
+    call = [*found[1].split(), "--config", str(path)]
+
+    done = CliRunner().invoke(cli.app, call)
+    assert (done.exit_code, done.output.split(";")[0]) == (0, "team@example.com gets mail from channel inbox again")
+    again = CliRunner().invoke(cli.app, [*call, "--json"])
+    assert again.exit_code == 1
+    assert json.loads(again.output) == {"said": "team@example.com is not suspended in channel inbox", "changed": False}
+    wrong = CliRunner().invoke(cli.app, ["unsuspend", "inbox", "tea@example.com", "--config", str(path)])
+    assert (wrong.exit_code, 'did you mean "team@example.com"?' in wrong.output) == (3, True)
+
+    assert troubles(desk.store) == [("channel:inbox", True)], "nothing was taken yet"
+    desk.put("afterwards", channel="inbox")
+    desk.send("inbox")
+    assert sorted(sink.taken) == [["ann@example.com"], ["team@example.com"]]
+    assert troubles(desk.store) == [("channel:inbox", False)]
+
+
+def test_taken_out_of_the_config_and_put_back_an_address_begins_anew(suspended: tuple[Desk, SmtpSink, str]) -> None:
+    desk, sink, notice = suspended
+    assert "or take team@example.com out of the addresses of channel inbox" in notice
+    whole = desk.config.channels["inbox"]
+    channels = desk.config.channels
+    channels["inbox"] = whole.model_copy(update={"to": ("ann@example.com",)})  # type: ignore[index]
+
+    close_removed(desk.store, desk.config, desk.clock.now())
+
+    assert troubles(desk.store) == [("channel:inbox", False)]
+    channels["inbox"] = whole  # type: ignore[index]
+    close_removed(desk.store, desk.config, desk.clock.now())
+    desk.put("afterwards", channel="inbox")
+    desk.send("inbox")
+    assert sorted(sink.taken) == [["ann@example.com"], ["team@example.com"]]
+
+
+def test_a_suspended_address_is_left_out_of_what_names_it_alone(suspended: tuple[Desk, SmtpSink, str]) -> None:
+    desk, sink, _ = suspended
+    for who in ("team@example.com", "ann@example.com"):
+        said = replace(harmless("inbox", desk.clock.now()), to=who)
+        outbox.put(desk.store, Delivery(f"weekly {who}", None, "inbox", "message", said), desk.clock.now())
+    desk.send("inbox")
+    assert sink.taken == [["ann@example.com"]]
+    assert (desk.row("weekly team@example.com").state, desk.row("weekly ann@example.com").state) == ("dead", "sent")
 
 
 def test_e2_one_recipient_that_is_postponed_holds_up_no_other(store: Store, clock: Clock) -> None:
