@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-from checks.result import Result, Status
+from alerts.telling import Delivery
+from checks.result import Result, Severity, Status
 from checks.window import Window
 from monitor import extent
 from monitor.config import Config
@@ -157,6 +158,7 @@ def messages(found: Backtest) -> list[dict[str, Any]]:
     """What channels would have sent; an edit of an earlier message notifies nobody and is left out."""
     told = [(at, d) for at, d in found.telling.deliveries if d.form != "edit"]
     told.sort(key=lambda one: one[0])
+    subjects = {h.incident.name: h.incident.subject for h in found.telling.incidents.values()}
     return [
         {
             "at": at.isoformat(),
@@ -164,10 +166,18 @@ def messages(found: Backtest) -> list[dict[str, Any]]:
             "kind": d.message.state if d.form in {"root", "message"} else d.form,
             "severity": str(d.message.severity) if d.message.severity else None,
             "incident": d.message.incident or None,
+            "dataset": subjects.get(d.message.incident),
+            "page": _pages(d),
             "text": d.message.text,
         }
         for at, d in told
     ]
+
+
+def _pages(delivery: Delivery) -> bool:
+    """It wakes somebody: a critical incident that begins, gets worse, or is mentioned again."""
+    shown = delivery.form in {"root", "message"} or (delivery.form == "line" and delivery.broadcast)
+    return shown and delivery.message.severity is Severity.CRITICAL and delivery.message.state == "open"
 
 
 def _window(dataset: Dataset, window: Window, measured: Measured) -> dict[str, Any]:

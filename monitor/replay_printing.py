@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from checks.result import Severity, Status
+from checks.result import Status
 from monitor.backtest import Backtest, messages
+from monitor.replay_months import per_month
 
 MOST = 15
 Key = tuple[str, str, str, str, str]
@@ -18,7 +19,7 @@ Key = tuple[str, str, str, str, str]
 
 def report(found: Backtest) -> list[str]:
     """For people, the most telling first."""
-    return [*_stretches(found), *_incidents(found), *_per_check(found), *_per_week(found), *_suggestions(found)]
+    return [*_stretches(found), *_incidents(found), *_per_check(found), *per_month(found), *_per_week(found), *_suggestions(found)]
 
 
 def _stretches(found: Backtest) -> list[str]:
@@ -41,9 +42,9 @@ def _stretches(found: Backtest) -> list[str]:
 
 def _incidents(found: Backtest) -> list[str]:
     told = messages(found)
-    pages = sum(m["kind"] == "open" and m["severity"] == Severity.CRITICAL for m in told)
+    pages = sum(m["page"] for m in told)
     happenings = list(found.telling.incidents.values())
-    lines = ["", f"{len(happenings)} incidents, {len(told)} messages, {pages} of them critical openings"]
+    lines = ["", f"{len(happenings)} incidents, {len(told)} messages, {pages} of them pages"]
     for happening in happenings[:MOST]:
         incident = happening.incident
         over = f"to {_moment(incident.resolved_at)}" if incident.resolved_at else "still open at the end"

@@ -155,7 +155,7 @@ def test_the_json_is_what_is_promised_and_no_store_is_made(home: Path, capsys: p
     code, out, _ = replay(home, capsys, json_=True, start=FIRST - 30 * DAY)
     found = json.loads(out)
     assert code == 0
-    assert list(found) == ["datasets", "windows", "incidents", "messages"]
+    assert list(found) == ["datasets", "windows", "incidents", "messages", "months"]
     [stretch] = found["datasets"]
     assert (stretch["from"][:10], stretch["to"][:10], stretch["windows"]) == ("2026-03-01", "2026-03-26", 25)
     assert stretch["note"], "that the range was cut is said"
@@ -167,6 +167,24 @@ def test_the_json_is_what_is_promised_and_no_store_is_made(home: Path, capsys: p
     assert any(p["check"] == "missing(amount)" for p in quality[0]["problems"])
     assert {"at", "channel", "kind", "text"} <= set(found["messages"][0])
     assert not (home / "config.db").exists()
+
+
+def test_each_month_says_what_was_told_in_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(replay(home, capsys, json_=True)[1])
+    [march] = found["months"]
+    told = [m for m in found["messages"] if m["dataset"] == "orders"]
+    assert (march["dataset"], march["month"], march["windows"]) == ("orders", "2026-03", 25)
+    assert march["incidents"] == len(found["incidents"]) > 1
+    assert march["messages"] == len(told)
+    assert march["pages"] == sum(m["page"] for m in told) > 0
+    assert {m["severity"] for m in told if m["page"]} == {"critical"}
+
+
+def test_months_in_which_nothing_is_told_are_counted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = replay(home, capsys, end=FIRST + 8 * DAY)
+    assert code == 0
+    assert "1 months of 1 dataset: nothing was told in any of them" in out
+    assert "1 months of 1 dataset; 1 of them with more than one new incident" in replay(home, capsys)[1]
 
 
 def test_people_read_what_was_replayed_found_and_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
