@@ -39,6 +39,27 @@ def due(told_at: datetime, reminded: Sequence[datetime], escalated: bool, route:
     return Call("remind", len(reminded) + 1, waited)
 
 
+def following(
+    told_at: datetime, reminded: Sequence[datetime], escalated: bool, route: Route, pace: Pace, now: datetime
+) -> datetime | None:
+    """The first instant after `now` at which `due` may have a call; None where there will be none."""
+    calls = [] if route.escalate is None or escalated else [told_at + route.escalate.after]
+    if pace.reminders:
+        next_at = max(reminded[-1] + route.repeat if reminded else told_at + pace.remind, now)
+        spent = _tonight(reminded, route, next_at) >= pace.reminders
+        calls.append(_night(route, next_at) or next_at if spent else next_at)
+    # What is due already waits for the call before it only.
+    return max(min(calls), now + AGAIN) if calls else None
+
+
+AGAIN = timedelta(minutes=1)
+
+
+def _night(route: Route, now: datetime) -> datetime | None:
+    """The end of the night that `now` lies in; None by day."""
+    return (route.quiet or NIGHT).until(now, ZoneInfo(route.timezone or "UTC"))
+
+
 def _tonight(reminded: Sequence[datetime], route: Route, now: datetime) -> int:
     """How many reminders came in the night that `now` lies in; 0 by day."""
     hours, zone = route.quiet or NIGHT, ZoneInfo(route.timezone or "UTC")

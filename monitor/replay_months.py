@@ -10,6 +10,7 @@ from typing import Any
 from monitor.backtest import Backtest, messages
 
 MOST = 24
+KINDS = ("windows", "incidents", "messages", "pages", "reminders")
 Month = tuple[str, str]
 """Dataset and month."""
 
@@ -18,7 +19,8 @@ def months(found: Backtest) -> list[dict[str, Any]]:
     """A row per dataset and month that has a window or a message, also where nothing was told.
 
     An incident counts where it opened, also once more where it reopened is no new one; a message of no single dataset (a
-    digest, a storm) counts under the channel's name. A page is a critical incident that begins, gets worse or is mentioned again.
+    digest, a storm) counts under the channel's name. A page is a critical incident that begins or gets worse; reminders are counted
+    apart, and only there: they come as long as nobody acknowledges, and in a replay nobody does.
     """
     counts: dict[Month, Counter[str]] = {}
     for dataset, window, _ in found.windows:
@@ -27,10 +29,9 @@ def months(found: Backtest) -> list[dict[str, Any]]:
         _at(counts, happening.incident.subject, happening.incident.opened_at)["incidents"] += 1
     for message in messages(found):
         here = _at(counts, message["dataset"] or f"digests of {message['channel']}", datetime.fromisoformat(message["at"]))
-        here["messages"] += 1
+        here["reminders" if message["kind"] == "reminder" else "messages"] += 1
         here["pages"] += message["page"]
-    kinds = ("windows", "incidents", "messages", "pages")
-    return [{"dataset": name, "month": month} | {kind: n[kind] for kind in kinds} for (name, month), n in sorted(counts.items())]
+    return [{"dataset": name, "month": month} | {kind: n[kind] for kind in KINDS} for (name, month), n in sorted(counts.items())]
 
 
 def _at(counts: dict[Month, Counter[str]], name: str, at: datetime) -> Counter[str]:
@@ -57,7 +58,8 @@ def _count(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     width = max(len("dataset"), *(len(row["dataset"]) for row in rows))
-    lines = [f"  {'dataset':{width}}  month    incidents  messages  pages"]
+    told = KINDS[1:]
+    lines = [f"  {'dataset':{width}}  month    " + "  ".join(told)]
     return lines + [
-        f"  {row['dataset']:{width}}  {row['month']}  {row['incidents']:9}  {row['messages']:8}  {row['pages']:5}" for row in rows
+        f"  {row['dataset']:{width}}  {row['month']}  " + "  ".join(f"{row[kind]:{len(kind)}}" for kind in told) for row in rows
     ]

@@ -41,7 +41,7 @@ def _stretches(found: Backtest) -> list[str]:
 
 
 def _incidents(found: Backtest) -> list[str]:
-    told = messages(found)
+    told = [m for m in messages(found) if m["kind"] != "reminder"]
     pages = sum(m["page"] for m in told)
     happenings = list(found.telling.incidents.values())
     lines = ["", f"{len(happenings)} incidents, {len(told)} messages, {pages} of them pages"]
@@ -79,7 +79,7 @@ def _per_week(found: Backtest) -> list[str]:
     for happening in found.telling.incidents.values():
         weeks[_week(happening.incident.opened_at)]["incidents"] += 1
     for message in messages(found):
-        weeks[_week(datetime.fromisoformat(message["at"]))]["messages"] += 1
+        weeks[_week(datetime.fromisoformat(message["at"]))]["messages"] += message["kind"] != "reminder"
     if not weeks:
         return []
     lines = ["", "week      findings  incidents  messages"]
