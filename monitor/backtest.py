@@ -15,12 +15,12 @@ from checks.window import Window
 from monitor import extent
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.ended import outcome
 from monitor.job import Measured
 from monitor.pool import workers
 from monitor.replaying import Task, verdicts
 from monitor.retelling import Sent, Told, telling_anew
 from monitor.rounds.reminders import REMIND
-from monitor.runner import outcome
 from monitor.schedule import DAY
 from monitor.shelf import Shelf
 from monitor.store import past, references
