@@ -162,7 +162,7 @@ def everywhere(text: str) -> Message:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("form", ["root", "message", "line"])
-def test_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: str, form: Any) -> None:
+def test_s9_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: str, form: Any) -> None:
     team = channel(slack)
     first = team.send(root())
     team.send(Outgoing(form, "attack", everywhere(attack), root=first))
