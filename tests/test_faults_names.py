@@ -12,7 +12,7 @@ FAULTS = {"s": 13, "e": 6, "d": 6, "p": 5, "c": 3, "k": 3, "t": 2, "r": 4, "a": 
 """Slack, mail, the store, the source, the clock, kills, two daemons, reloads, buttons, load: how many of each."""
 
 
-def tests() -> list[str]:
+def functions() -> list[str]:
     """The names of all test functions, read and not imported."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in Path(__file__).parent.glob("test_*.py")]
     return [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
@@ -24,7 +24,7 @@ def named(test: str) -> set[str]:
     return set(head[1].strip("_").split("_")) if head else set()
 
 
-NAMED = {fault for test in tests() for fault in named(test)}
+NAMED = {fault for test in functions() for fault in named(test)}
 
 
 @pytest.mark.parametrize("fault", [f"{letter}{n}" for letter, most in FAULTS.items() for n in range(1, most + 1)])
