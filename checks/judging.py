@@ -133,9 +133,9 @@ def _verdict(
             up, down = (
                 max(up, abs(float(scales.onto(expected + s * trace.least, trace.scale, typical)) - centre)) for s in (1, -1)
             )
-        up, down, out = up * allowance, down * allowance, now - centre
-        score = min(out / up if out > 0 else (0.0 if trace.upward else -out / down), HIGHEST_SCORE)
-        at_least = None if trace.upward else scales.back(centre - down, trace.scale, typical)
-        at_most = scales.back(centre + up, trace.scale, typical)
+        out = now - centre
+        score = min(limits.score(out / up if out > 0 else (0.0 if trace.upward else -out / down), allowance), HIGHEST_SCORE)
+        at_least = None if trace.upward else scales.back(centre - down * allowance, trace.scale, typical)
+        at_most = scales.back(centre + up * allowance, trace.scale, typical)
         told.append((at_least, at_most, score, expected, side.names[place], spread, limit))
     return min(told, key=lambda t: t[2])
