@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+WORSE = 1.5
+"""Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
 GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
@@ -29,14 +31,21 @@ GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 class Side:
     """A forecast per number and how far off it may be, on the scale.
 
-    `record` (windows x numbers) is how far off earlier windows were, by that limit; NaN where they had no forecast.
+    `sizes` (windows x numbers) is how far off earlier windows were, in spreads; NaN where they had no forecast. `typical` is the
+    size of past errors, on the scale.
     """
 
     names: Sequence[str]
     centre: Array
     spread: Array
     limit: Array
-    record: Array
+    sizes: Array
+    typical: Array
+
+    @property
+    def record(self) -> Array:
+        """How far off earlier windows were, by the limit."""
+        return self.sizes / self.limit
 
 
 def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, allowance: float) -> list[Learned]:
@@ -97,7 +106,16 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) ->
             chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in enough])[best, columns]
             sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
-    return sides
+    return [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
+
+
+def _within(side: Side, other: Side) -> Side:
+    """Where the other forecast is much better, this one only tells whether the like was there before: a Monday like a Sunday was,
+    a Monday with fewer rows than any Sunday was not. Its errors have two humps, not a tail that could be drawn out."""
+    import numpy as np
+
+    worse = side.typical > WORSE * other.typical
+    return replace(side, limit=np.where(worse, np.minimum(side.limit, limits.seen(side.sizes)), side.limit))
 
 
 def _typical(errors: Array) -> Array:
@@ -115,8 +133,7 @@ def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upwa
 
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
-    limit = limits.limit(sizes)
-    return Side(names, centre, spread[-1], limit, sizes / limit)
+    return Side(names, centre, spread[-1], limits.limit(sizes), sizes, _typical(errors))
 
 
 def _verdict(

@@ -53,6 +53,14 @@ def spread(errors: Array, floor: Array) -> Array:
     return np.asarray(np.maximum(1.4826 * median(np.abs(errors))[None, :], floor))
 
 
+def seen(sizes: Array) -> Array:
+    """The second-largest size of past errors, in spreads: what was there before, one past incident left out."""
+    import numpy as np
+
+    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
+    return np.asarray(np.maximum(ordered[known - 2, np.arange(sizes.shape[1])], NARROWEST))
+
+
 def limit(sizes: Array) -> Array:
     """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
 
