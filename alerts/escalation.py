@@ -46,8 +46,8 @@ def due(told_at: datetime, reminded: Sequence[datetime], escalated: bool, route:
 def _pause(number: int, route: Route) -> timedelta:
     """How long after its reminder of this number an incident rests: one that nobody acknowledges for a week would else be all
     that its channel hears."""
-    longest = max(DAY, route.repeat)
-    return min(route.repeat * 2 ** min(number - 1, DOUBLED), longest)
+    doubled: int = 1 << min(number - 1, DOUBLED)
+    return min(route.repeat * doubled, max(DAY, route.repeat))
 
 
 def _asleep(told_at: datetime, reminded: Sequence[datetime], route: Route, pace: Pace, now: datetime) -> bool:
