@@ -121,8 +121,7 @@ class Route(BaseModel):
     )
     repeat: Span = Field(
         timedelta(hours=4),
-        description="after the first reminder of what is critical and not acknowledged, another; "
-        "then after twice as long, up to a day",
+        description="after the first reminder of what is critical and not acknowledged, another; then twice as long, up to a day",
     )
 
     def takes(self, about: About) -> bool:

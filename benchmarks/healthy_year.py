@@ -19,44 +19,43 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from alerts.console import Console
 from alerts.routing import Route
+from alerts.slack import Slack
 from benchmarks.healthy_tables import BEGIN, DAY, Table, holiday, month_end
 from benchmarks.tables import count, table
 from checks.result import Result, Severity, Status
+from monitor import backtest
+from monitor.backtest import Backtest
 from monitor.config import Config
 from monitor.job import Measured as Came
 from monitor.rejudging import Measured, replayed
-from monitor.replaying import Telling
 
 MONTH = 365 / 12
-ROUTES = ({"severity": "critical", "to": ["oncall"]}, {"to": ["team"]})
-"""Without quiet hours: each message counts, also one that a digest would have held."""
 
 
 def year(made: Table, days: int) -> dict[str, Any]:
-    """What one table came to: every finding, and how much people were told."""
+    """What one table came to: every finding, and how much people were told. Digests and reminders are no messages here."""
     config = Config(
         Path(),
         datasets={made.name: made.dataset},
-        channels={"oncall": Console(), "team": Console()},
-        routes=tuple(Route.model_validate(route) for route in ROUTES),
+        channels={"team": Slack.model_validate({"token": "xoxb-nobody", "channel": "#nobody"})},
+        routes=(Route(to=("team",)),),
     )
-    telling, findings = Telling(config), []
-    windows = [Measured(made.window(number), made.profile(number)) for number in range(days)]
-    for (window, results), measured in zip(replayed(made.dataset, windows), windows, strict=True):
-        findings += [_finding(window.start, r) for r in results if r.status in {Status.FAILED, Status.ERRORED}]
-        telling.window(made.dataset, window, Came("done", results, measured.profile.rows))
-    told = [d for _, d in telling.deliveries if d.form != "edit"]
-    pages = [d for d in told if d.message.severity is Severity.CRITICAL and d.message.state == "open"]
+    measured = [Measured(made.window(number), made.profile(number)) for number in range(days)]
+    judged = list(replayed(made.dataset, measured))
+    came = [(made.dataset, at, Came("done", results, m.profile.rows)) for (at, results), m in zip(judged, measured, strict=True)]
+    found = Backtest(config, windows=came)
+    found.telling = backtest.told(config, found.windows)
+    messages = [m for m in backtest.messages(found) if m["kind"] not in {"info", "reminder"}]
+    bad = {Status.FAILED, Status.ERRORED}
     return {
         "table": made.name,
         "width": made.width,
         "days": days,
-        "findings": findings,
-        "incidents": [str(h.incident.family) for h in telling.incidents.values()],
-        "messages": len(told),
-        "pages": len(pages),
+        "findings": [_finding(at.start, r) for at, results in judged for r in results if r.status in bad],
+        "incidents": [str(h.incident.family) for h in found.telling.incidents.values()],
+        "messages": len(messages),
+        "pages": sum(m["page"] for m in messages),
     }
 
 
@@ -77,8 +76,8 @@ def tables(wanted: Sequence[str], seed: int) -> Iterator[tuple[Table, int]]:
     asked = []
     for one in wanted:
         width, _, rest = one.partition("=")
-        number, _, days = rest.partition("x")
-        asked.append((int(width), int(number), int(days or 365)))
+        many, _, long = rest.partition("x")
+        asked.append((int(width), int(many), int(long or 365)))
     for place in range(max((number for _, number, _ in asked), default=0)):
         for width, number, days in sorted(asked, reverse=True):
             if place < number:
