@@ -75,9 +75,9 @@ def tables(wanted: Sequence[str], seed: int) -> Iterator[tuple[Table, int]]:
     first, so that a run that is stopped has some of each."""
     asked = []
     for one in wanted:
-        width, _, rest = one.partition("=")
+        wide, _, rest = one.partition("=")
         many, _, long = rest.partition("x")
-        asked.append((int(width), int(many), int(long or 365)))
+        asked.append((int(wide), int(many), int(long or 365)))
     for place in range(max((number for _, number, _ in asked), default=0)):
         for width, number, days in sorted(asked, reverse=True):
             if place < number:
