@@ -23,6 +23,7 @@ from alerts.routing import Route
 from alerts.slack import Slack
 from benchmarks.healthy_tables import BEGIN, DAY, Table, holiday, month_end
 from benchmarks.tables import count, table
+from checks.learned import SETTLED
 from checks.result import Result, Severity, Status
 from monitor import backtest
 from monitor.backtest import Backtest
@@ -132,7 +133,7 @@ def _width(width: int, years: Sequence[dict[str, Any]]) -> list[str]:
     return [str(width), str(len(years)), days, *told, worst(incidents), worst(pages)]
 
 
-KINDS_HEAD = ["findings", "critical", "on month ends", "on holidays", "on other days, in 1,000 windows"]
+KINDS_HEAD = ["findings", "critical", "while learning", "on month ends", "on holidays", "on other days, in 1,000 windows"]
 
 
 def _kinds(years: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
@@ -146,14 +147,9 @@ def _kinds(years: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
     for kind, where in sorted(found.items(), key=lambda item: -len(item[1])):
         days = Counter(sort(datetime.fromisoformat(day).replace(tzinfo=BEGIN.tzinfo)) for _, day in where)
         other = 1000 * days["other"] / max(windows["other"], 1)
-        yield [
-            kind,
-            count(len(where)),
-            count(sum(where.values())),
-            count(days["month end"]),
-            count(days["holiday"]),
-            f"{other:.2f}",
-        ]
+        early = sum(day < (BEGIN + SETTLED * DAY).date().isoformat() for _, day in where)
+        counts = [len(where), sum(where.values()), early, days["month end"], days["holiday"]]
+        yield [kind, *map(count, counts), f"{other:.2f}"]
 
 
 def sort(day: datetime) -> str:

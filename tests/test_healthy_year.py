@@ -94,3 +94,17 @@ def test_a_table_that_is_done_is_not_run_again(tmp_path: Path) -> None:
 
 def test_the_widths_take_turns() -> None:
     assert [(made.width, days) for made, days in tables(["5=3", "50=1x9"], seed=1)] == [(50, 9), (5, 365), (5, 365), (5, 365)]
+
+
+def test_findings_count_by_kind_and_sort_of_day() -> None:
+    found = [
+        ("2025-01-09", "numbers", False),
+        ("2025-01-09", "numbers", True),
+        ("2025-03-31", "numbers", False),
+        ("2025-05-01", "mix", False),
+    ]
+    findings = [{"day": day, "kind": kind, "status": "failed", "critical": bad} for day, kind, bad in found]
+    one = {"table": "t", "width": 5, "days": 365, "findings": findings, "incidents": ["drift"] * 6, "messages": 12, "pages": 3}
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in report([one]).splitlines()]
+    assert lines[2] == ["5", "1", "365", "0.25", "0.08", "0.50", "1.00", "0.25", "0.50", "0.25"]
+    assert lines[-2:] == [["numbers", "2", "1", "1", "1", "0", "2.92"], ["mix", "1", "0", "0", "0", "1", "0.00"]]
