@@ -326,7 +326,7 @@ def _view(
         segment=segment,
         history=pasts.of(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
-        labelled=_past(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
+        labelled=_Pasts().of(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
@@ -348,16 +348,12 @@ class _Pasts:
     def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
         key = (check.where, segment, history[0].window.start if history else None, len(history))
         if key not in self.made:
-            self.made[key] = _past(check, history, segment)
+            self.made[key] = [
+                Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+                for p in history
+                if (rows := _rows(p.profile, check.where, segment)) is not None
+            ]
         return self.made[key]
-
-
-def _past(check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
-    return [
-        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
-        for p in history
-        if (rows := _rows(p.profile, check.where, segment)) is not None
-    ]
 
 
 def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
