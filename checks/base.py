@@ -179,8 +179,9 @@ class Check(BaseModel):
     @property
     def watched(self) -> tuple[str, ...]:
         """The columns it is about, for its id and for "is it there?"; empty: the table."""
-        column = getattr(self, "column", None)
-        return tuple(getattr(self, "columns", None) or ((column,) if column else ()))
+        # Asked often, and pydantic takes long to say that there is no such field.
+        column = self.__dict__.get("column")
+        return tuple(self.__dict__.get("columns") or ((column,) if column else ()))
 
     @property
     def name(self) -> str:

@@ -67,7 +67,7 @@ def judged(
     values = np.stack([scales.onto([p.value for p in past], t.scale, size) for t, past, size in along], axis=1)
     floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
     like, same = learned.alike(pasts[0], window)
-    keys = (*(learned.key(p.window) for p in pasts[0]), learned.key(window) if same else -1)
+    keys = (*learned.keys(pasts[0]), learned.key(window) if same else -1)
     fine = np.array([p.window.start in expected for p in pasts[0]])
     sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
@@ -75,7 +75,9 @@ def judged(
     found = []
     for place, (trace, past, size) in enumerate(along):
         at_least, at_most, score, middle, name, spread, limit = _verdict(sides, place, trace, size, allowance)
-        group = [p for p in past if learned.key(p.window) == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
+        group = (
+            [p for p, k in zip(past, keys[:-1], strict=True) if k == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
+        )
         low, high = learned.inner(group)
         found.append(
             learned.Learned(

@@ -177,9 +177,16 @@ def judge_all(
 
 def together(records: Sequence[Record]) -> Record:
     """Of several numbers' records, the furthest out each window was."""
+    alike_: dict[tuple[datetime, ...], list[tuple[float, ...]]] = {}
+    for record in records:
+        if record:
+            starts, outs = zip(*record, strict=True)
+            alike_.setdefault(starts, []).append(outs)
+    # Mostly all are of the same windows, and there are many of them.
     found: dict[datetime, float] = {}
-    for start, out in (one for record in records for one in record):
-        found[start] = max(found.get(start, 0.0), out)
+    for starts, many in alike_.items():
+        for start, out in zip(starts, map(max, *many) if len(many) > 1 else many[0], strict=True):
+            found[start] = max(found.get(start, 0.0), out)
     return tuple(sorted(found.items()))
 
 
@@ -208,6 +215,18 @@ def key(window: Window) -> int:
     return start.weekday() if window.length >= timedelta(hours=22) else start.hour
 
 
+def keys(past: Sequence[Point]) -> tuple[int, ...]:
+    """The key of each window."""
+    zone = past[0].window.timezone if past else "UTC"
+    return _keys(tuple(p.window.start for p in past), tuple(p.window.end for p in past), zone)
+
+
+@lru_cache(maxsize=256)
+def _keys(starts: tuple[datetime, ...], ends: tuple[datetime, ...], zone: str) -> tuple[int, ...]:
+    # Of all numbers of a table the windows are the same, and times are found faster than windows.
+    return tuple(key(Window(start, end, zone)) for start, end in zip(starts, ends, strict=True))
+
+
 def alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
     """The windows of the same weekday or hour, and how to say so; none where there are too few."""
     this = key(window)
@@ -215,7 +234,7 @@ def alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
         return "", []
     start = window.local_start
     said = f" on {start:%A}s" if window.length >= timedelta(hours=22) else f" at {start:%H:%M}"
-    same = [p for p in past if key(p.window) == this and window.start - p.window.start <= SEASONS]
+    same = [p for p, k in zip(past, keys(past), strict=True) if k == this and window.start - p.window.start <= SEASONS]
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 
