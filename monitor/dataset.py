@@ -129,6 +129,7 @@ class Dataset(BaseModel):
         None, ge=1000, description="of a window with more rows, measure about so many, picked at random; its results say so"
     )
     mask: Names = Field((), description="columns whose values are never shown")
+    rows: bool = Field(False, description="true: a message shows up to five of the bad rows, without the columns in `mask`")
     _labels: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
