@@ -81,6 +81,8 @@ class Health(_Kept):
     prevented: int = 0
     channels: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    """Per dataset that has one: its budget of false alarms beside what happened."""
 
 
 class Budget(_Kept):
@@ -225,7 +227,7 @@ def health_lines(summary: Summary) -> list[str]:
     said = said or ["All windows were checked, all messages were sent, every channel works."]
     if health.prevented:
         said.append(f"{count(health.prevented, 'message')} not told twice: looked up after an unclear answer, and found there")
-    return said
+    return [*said, *health.budgets]
 
 
 def budget_line(summary: Summary, channel: str) -> str:

@@ -355,10 +355,11 @@ def demo(
 
 def main() -> None:
     """The console script."""
-    from monitor import guard
+    from monitor import ending, guard
 
-    fault = guard.fault()
-    if fault:
-        print(fault, file=sys.stderr)
-        sys.exit(WRONG_CONFIG)
-    app()
+    with ending.at_once():
+        fault = guard.fault()
+        if fault:
+            print(fault, file=sys.stderr)
+            sys.exit(WRONG_CONFIG)
+        app()

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from alerts import weekly
 from alerts.plain import clean
 from alerts.weekly import Health, Numbers
 from checks.wording import duration
+from monitor import budgets
+from monitor.config import Config
 from monitor.reload import CONFIG
 from monitor.store import weeks
 from monitor.store.store import Store
 from monitor.store.telling import STORM
 from monitor.trouble import CHANNEL
 
+if TYPE_CHECKING:
+    from monitor.summary import Week
+
 OWN = (STORM, CONFIG, CHANNEL)
 """How the subjects of incidents begin that are not about data."""
 MOST = 10
 
 
-def health(store: Store, week: Any, this: Numbers, rows: Sequence[Any], now: Any) -> Health:
-    """Of the week (a `summary.Week`); `rows` are the incidents that are the monitor's own."""
+def health(config: Config, store: Store, week: Week, this: Numbers, rows: Sequence[Any], now: datetime) -> Health:
+    """Of the week; `rows` are the incidents that are the monitor's own."""
     sent = weeks.messages(store, week.start, week.end, now)
     reasons = [
         f"{r.dataset}: {clean(r.error or 'no reason given', 120)} ({r.n})"
@@ -40,10 +46,15 @@ def health(store: Store, week: Any, this: Numbers, rows: Sequence[Any], now: Any
         prevented=weeks.prevented(store, week.start, week.end),
         channels=tuple(broken),
         own=tuple(_own(store, week, rows, {r.name for r in blocked})),
+        budgets=tuple(
+            f"{name}: {budgets.words(spent)}"
+            for name, dataset in config.datasets.items()
+            if (spent := budgets.spent(store, dataset, min(now, week.end)))
+        ),
     )
 
 
-def _own(store: Store, week: Any, rows: Sequence[Any], blocked: set[str]) -> Iterator[str]:
+def _own(store: Store, week: Week, rows: Sequence[Any], blocked: set[str]) -> Iterator[str]:
     """A line for each trouble of the monitor's own, the open ones first."""
     # What is said of a channel that is out of order is not said twice.
     told = [r for r in rows if r.resolved_at is not None or r.subject.removeprefix(CHANNEL) not in blocked]

@@ -156,7 +156,7 @@ def collected(config: Config, store: Store, week: Week, now: datetime) -> Summar
         ),
         events=tuple(events),
         trends=_trends(store, list(dict.fromkeys(drawn))[:MOST_CHARTS], week),
-        health=own_health.health(store, week, this, own, now),
+        health=own_health.health(config, store, week, this, own, now),
         budgets=_budgets(store, config, week),
     )
 
