@@ -64,7 +64,8 @@ def _pause(number: int, route: Route) -> timedelta:
     """How long after its reminder of this number an incident rests: one that nobody acknowledges for a week would else be all
     that its channel hears."""
     longest = max(DAY, route.repeat)
-    return min(route.repeat * 2 ** min(number - 1, DOUBLED), longest)
+    doubled: int = 2 ** min(number - 1, DOUBLED)
+    return min(route.repeat * doubled, longest)
 
 
 def _night(route: Route, now: datetime) -> datetime | None:
