@@ -85,7 +85,7 @@ class Channel(BaseModel):
     """Messages a second that it takes for long, after a small burst; 0: as many as there are."""
 
     fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
-    mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
+    mention: str | None = Field(None, description="who is mentioned when a critical incident opens, and with each reminder")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

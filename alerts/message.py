@@ -60,6 +60,8 @@ class Message:
     """How unusual the gravest finding is: `highest in 90 days · 2 of the last 3 windows bad`."""
     mute: str = ""
     """The command that keeps it quiet."""
+    calls: bool = False
+    """Nobody has acknowledged it: whoever is mentioned when it opens is mentioned again."""
 
     def marked(self) -> Message:
         """The same message, saying that it may be a repeat."""

@@ -136,13 +136,14 @@ class Slack(Channel):
             raise meaning(str(refusal), self.where) from None
 
     def _owner(self, outgoing: Outgoing) -> str:
-        """The owner as a mention, where it is an e-mail address that Slack knows and a critical incident opens; else nothing.
+        """The owner as a mention, where it is an e-mail address that Slack knows and a critical one opens or calls; else nothing.
 
         A courtesy: whatever goes wrong costs the mention, and at most a quarter of the time that the message has.
         """
         message = outgoing.message
         owners = [f.value for f in message.facts if f.label == "Owner" and isinstance(f.value, str)]
-        opens = outgoing.form == "root" and message.state == "open" and message.severity is Severity.CRITICAL
+        loud = outgoing.form == "root" or (outgoing.form == "line" and message.calls)
+        opens = loud and message.state == "open" and message.severity is Severity.CRITICAL
         if not opens or not owners or not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", owners[0]):
             return ""
         if owners[0] not in self._people:

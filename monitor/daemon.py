@@ -206,8 +206,7 @@ class Daemon:
         self.runner.take(self.config)
         self.drawer.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
-        for listener in self.listeners:
-            listener.config = self.config
+        self.listeners = buttons.renewed(self.listeners, self.config, self.store, now)
         self.heartbeat.config = self.last_resort.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:

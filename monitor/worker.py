@@ -56,6 +56,7 @@ def prepare() -> None:
 
 def measure_window(job: Job) -> Measured:
     """The window's profile and results. A fault of the source is an errored window; nothing is raised for it."""
+    from monitor.measuring import evidence
     from monitor.measuring.measure import measure, reading
 
     began = time.monotonic()
@@ -79,6 +80,8 @@ def measure_window(job: Job) -> Measured:
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
     found = concluded(job, checks, profile, history, began)
+    if dataset.rows and dataset.lane == "live":
+        found = evidence.shown(job, checks, found)
     table = dataset.reference.table if isinstance(dataset.reference, Golden) else None
     return replace(found, golden=golden, golden_table=table)
 
