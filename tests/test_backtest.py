@@ -217,7 +217,8 @@ def test_against_another_config_says_what_is_more_and_less(home: Path, capsys: p
     [
         ({"start": FIRST + 90 * DAY}, "is not before --to"),
         ({"start": FIRST - 90 * DAY, "end": FIRST - 60 * DAY}, "there is nothing to replay: orders: no file of"),
-        ({"plot": Path("plot.doc")}, "give it a name that ends in .html"),
+        ({"plot": Path("plot.doc")}, "give it a name that ends in .png or .html"),
+        ({"plot": Path("no/such/plot.png")}, "there is no folder no/such"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_in_words(
