@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 
@@ -15,13 +16,20 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.job import Job
-from monitor.rejudging import Measured, replayed
+from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 ROWS = 2000
 Row = tuple[float, str]
+
+
+class Measured(NamedTuple):
+    """A window and what was measured in it."""
+
+    window: Window
+    profile: Profile
 
 
 def rows(seed: int) -> list[Row]:
@@ -73,9 +81,10 @@ def found(results: Sequence[Result]) -> list[Result]:
 def test_windows_are_replayed_in_order_each_with_those_before_it() -> None:
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
     windows = [measured(day, of) for day, of in enumerate(HEALTHY[:10])]
-    found = list(replayed(dataset, windows))
+    stored = {m.window.start: m.profile.to_bytes() for m in windows}
+    found = verdicts(Task(dataset, Files(), [m.window for m in windows], stored, measures=False))
     assert [at for at, _ in found] == [m.window for m in windows]
-    missing = [next(r for r in results if r.kind == "missing") for _, results in found]
+    missing = [next(r for r in judged.results if r.kind == "missing") for _, judged in found]
     assert [r.status for r in missing] == [Status.SKIPPED] * 8 + [Status.PASSED] * 2
 
 
