@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from checks.window import Window
 
     Array = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
+CHANCE = 3.0
+"""Spreads by which two windows of the same kind may differ."""
 GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
@@ -39,7 +43,13 @@ class Side:
     record: Array
 
 
-def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, allowance: float) -> list[Learned]:
+def judged(
+    traces: Sequence[Trace],
+    pasts: Sequence[Sequence[Point]],
+    window: Window,
+    allowance: float,
+    expected: Collection[datetime] = (),
+) -> list[Learned]:
     """The verdicts on traces with these pasts (finite values only, enough of them), which are of the same windows."""
     import numpy as np
 
@@ -49,12 +59,13 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
     floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
     like, same = learned.alike(pasts[0], window)
     keys = (*(learned.key(p.window) for p in pasts[0]), learned.key(window) if same else -1)
-    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]))
+    fine = np.array([p.window.start in expected for p in pasts[0]])
+    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     starts = [p.window.start for p in pasts[0]]
     found = []
     for place, (trace, past, size) in enumerate(along):
-        at_least, at_most, score, expected, name, spread, limit = _verdict(sides, place, trace, size, allowance)
+        at_least, at_most, score, middle, name, spread, limit = _verdict(sides, place, trace, size, allowance)
         group = [p for p in past if learned.key(p.window) == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
         low, high = learned.inner(group)
         found.append(
@@ -62,7 +73,7 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
                 at_least=at_least,
                 at_most=at_most,
                 score=score,
-                expected=expected,
+                expected=middle,
                 low=low,
                 high=high,
                 windows=len(group),
@@ -78,7 +89,7 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
     return found
 
 
-def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) -> list[Side]:
+def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags) -> list[Side]:
     import numpy as np
 
     made = forecasts(values, keys)
@@ -96,7 +107,7 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) ->
             columns = np.arange(values.shape[1])
             chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in enough])[best, columns]
-            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
+            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward, fine))
     return sides
 
 
@@ -110,12 +121,15 @@ def _typical(errors: Array) -> Array:
     return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
-def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array) -> Side:
+def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array, fine: Flags) -> Side:
     import numpy as np
 
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
     limit = limits.limit(sizes)
+    if fine.any():
+        # Somebody said so of these windows: as far off as they were is no finding, give or take chance.
+        limit = np.maximum(limit, np.nan_to_num(sizes[fine]).max(axis=0) + CHANCE)
     return Side(names, centre, spread[-1], limit, sizes / limit)
 
 

@@ -23,7 +23,7 @@ from monitor.retelling import Sent, Told, telling_anew
 from monitor.rounds.reminders import REMIND
 from monitor.schedule import DAY
 from monitor.shelf import Shelf
-from monitor.store import past, references
+from monitor.store import past, references, useless
 from monitor.store.store import Store
 
 
@@ -150,7 +150,8 @@ def _task(
     people = references.versions(store, dataset.name)[::-1] if store else []
     rows = [SimpleNamespace(**row._mapping) for row in people]
     marks = references.marked(store, dataset.name) if store else {}
-    return Task(dataset, config.sources[dataset.source], windows, stored, rows, marks, measures=first is not None)
+    said = useless.widths(store, dataset.name, end) if store else {}
+    return Task(dataset, config.sources[dataset.source], windows, stored, rows, marks, said, measures=first is not None)
 
 
 def _stored(store: Store, dataset: Dataset, start: datetime | None, end: datetime) -> dict[datetime, bytes]:

@@ -263,6 +263,8 @@ app.command()(acting.ack)
 app.command()(acting.silence)
 app.command()(acting.accept)
 app.command("not-useful")(acting.not_useful)
+app.command()(acting.cause)
+app.command()(acting.unsuspend)
 app.command()(acting.reference)
 app.command()(acting.mark)
 

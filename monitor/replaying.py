@@ -36,6 +36,7 @@ class Task:
     stored: Mapping[datetime, bytes] = field(default_factory=dict)
     versions: Sequence[SimpleNamespace] = ()
     marks: Mapping[datetime, str] = field(default_factory=dict)
+    not_useful: Mapping[tuple[str, str], float] = field(default_factory=dict)
     measures: bool = True
     """What is not stored may be measured; else such a window is left out."""
     shelf: Shelf | None = None
@@ -120,6 +121,7 @@ def replayed(task: Task) -> Iterator[tuple[Window, Measured]]:
             found.version,
             found.golden or golden,
             task.marks,
+            task.not_useful,
         )
         measured = (stored and _from_stored(job, stored, task.measures)) or _measured(job, task.shelf)
         if measured.state != "done" and stored is not None:

@@ -33,7 +33,7 @@ from monitor.job import Job, Measured
 from monitor.left_out import left_out
 from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
-from monitor.store import ledger, past, references, waiting
+from monitor.store import ledger, past, references, useless, waiting
 from monitor.store.decisions import LABELS, Claim, Decision
 from monitor.store.store import Store
 
@@ -221,7 +221,8 @@ class Runner:
         golden = dataset.reference.table if isinstance(dataset.reference, Golden) else None
         found = references.in_force(self.store, dataset.name, window.start, golden)
         marks = references.marked(self.store, dataset.name)
-        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, "marks": marks}
+        said = {"marks": marks, "not_useful": useless.widths(self.store, dataset.name, window.start)}
+        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, **said}
 
     def labelled(self, dataset: Dataset, window: Window) -> list[past.Stored]:
         """The windows before this one as they were with their labels, where a check learns from them."""

@@ -138,7 +138,7 @@ AT = datetime(2026, 3, 2, 12, tzinfo=UTC)
         ([], AT, AT + timedelta(minutes=15)),
         ([AT + timedelta(minutes=15)], AT + timedelta(minutes=15), AT + timedelta(hours=4, minutes=15)),
         ([], AT + HOUR, AT + HOUR + timedelta(minutes=1)),
-        ([AT + n * 4 * HOUR for n in (3, 4)], AT + 16 * HOUR, datetime(2026, 3, 3, 8, tzinfo=UTC)),
+        ([AT + 10 * HOUR, AT + 10.5 * HOUR], AT + 11 * HOUR, datetime(2026, 3, 3, 8, tzinfo=UTC)),
     ],
     ids=["the first", "the next", "overdue: at once", "after a night that had enough"],
 )

@@ -255,6 +255,8 @@ deliveries = Table(
     Column("last_error", Text),
     Column("provider_ref", Text),
     Column("sent_at", UtcTime),
+    # It was there already when it was looked up before another try: a repeat that nobody saw.
+    Column("found", Boolean, nullable=False, server_default=text("false")),
     Index(None, "channel", "state"),
     Index(None, "incident", "channel"),
 )
