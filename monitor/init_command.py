@@ -134,7 +134,7 @@ def _quieter(found: backtest.Backtest, proposal: Proposal) -> tuple[Proposal, li
     told = backtest.told(found.config, [_less(one, {rule.name for rule in noise}, exclude) for one in found.windows])
     count = len(told.incidents)
     lines = [f"{proposal.name}: tried on {len(found.windows)} windows, {count} incident{'s' * (count != 1)}"]
-    lines += [f"  left out, as it failed {failed[rule.name]} times: {rule.name}" for rule in noise]
+    lines += [f"  left out, as it failed in {failed[rule.name]} of the windows: {rule.name}" for rule in noise]
     lines += [f"  not watched: {column}: {why}" for column, why in exclude.items()]
     for happening in list(told.incidents.values())[:MOST]:
         first = next(iter(happening.problems.values()))

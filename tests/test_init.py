@@ -125,7 +125,7 @@ def test_a_column_that_was_odd_once_is_watched_and_named() -> None:
 def test_a_rule_that_failed_is_left_out_and_tells_nothing() -> None:
     kept, said = init_command._quieter(*replay_of([30], "missing(id)", "id"))
     assert (kept.rules, kept.exclude) == ([], {})
-    assert said == ["orders: tried on 60 windows, 0 incidents", "  left out, as it failed 1 times: missing(id)"]
+    assert said == ["orders: tried on 60 windows, 0 incidents", "  left out, as it failed in 1 of the windows: missing(id)"]
 
 
 def landed(folder: Path, price_of_a_day: str = "1 + (i % 100) * 0.1") -> None:
