@@ -93,6 +93,11 @@ def many(_folder: Path, given: argparse.Namespace) -> str | None:
     return "\n\n".join(part for part in parts if part) or None
 
 
+def replay(_folder: Path, given: argparse.Namespace) -> str | None:
+    """A backtest from stored profiles; a year takes some minutes to measure first."""
+    return printed_by("replay", ["--days", "30"] if given.quick else [], "{}")
+
+
 def printed_by(program: str, arguments: list[str], form: str) -> str | None:
     """What another program of this folder prints, dated; None where there is no such program."""
     if importlib.util.find_spec(f"benchmarks.{program}") is None:
@@ -117,6 +122,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], str | None]] = {
     "start-up": start,
     "many": many,
     "judgement": judged,
+    "replay": replay,
 }
 
 

@@ -28,8 +28,8 @@ from checks.result import Result, Severity, Status
 from monitor import backtest
 from monitor.backtest import Backtest
 from monitor.config import Config
-from monitor.job import Measured as Came
-from monitor.rejudging import Measured, replayed
+from monitor.replaying import Task, verdicts
+from monitor.sources.files import Files
 
 MONTH = 365 / 12
 
@@ -42,10 +42,10 @@ def year(made: Table, days: int) -> dict[str, Any]:
         channels={"team": Slack.model_validate({"token": "xoxb-nobody", "channel": "#nobody"})},
         routes=(Route(to=("team",)),),
     )
-    measured = [Measured(made.window(number), made.profile(number)) for number in range(days)]
-    judged = list(replayed(made.dataset, measured))
-    came = [(made.dataset, at, Came("done", results, m.profile.rows)) for (at, results), m in zip(judged, measured, strict=True)]
-    found = Backtest(config, windows=came)
+    windows = [made.window(number) for number in range(days)]
+    stored = {window.start: made.profile(number).to_bytes() for number, window in enumerate(windows)}
+    judged = verdicts(Task(made.dataset, Files(), windows, stored, measures=False))
+    found = Backtest(config, windows=[(made.dataset, at, measured) for at, measured in judged])
     found.telling = backtest.told(config, found.windows)
     messages = [m for m in backtest.messages(found) if m["kind"] not in {"info", "reminder"}]
     bad = {Status.FAILED, Status.ERRORED}
@@ -53,7 +53,7 @@ def year(made: Table, days: int) -> dict[str, Any]:
         "table": made.name,
         "width": made.width,
         "days": days,
-        "findings": [_finding(at.start, r) for at, results in judged for r in results if r.status in bad],
+        "findings": [_finding(at.start, r) for at, measured in judged for r in measured.results if r.status in bad],
         "incidents": [str(h.incident.family) for h in found.telling.incidents.values()],
         "messages": len(messages),
         "pages": sum(m["page"] for m in messages),

@@ -148,7 +148,7 @@ def backtest(
     start: Annotated[str | None, typer.Option("--from", help="the first day, or a time; default: all there is")] = None,
     end: Annotated[str | None, typer.Option("--to", help="the last day, or up to a time; default: now")] = None,
     against: Annotated[Path | None, typer.Option(help="another config: what it would have told more and less")] = None,
-    plot: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw it into this file, .png or .html")] = None,
     config: ConfigPath = DEFAULT,
     json: AsJson = False,
 ) -> None:

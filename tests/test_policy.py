@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 
@@ -17,13 +18,20 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.job import Job
-from monitor.rejudging import Measured, replayed
+from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 ROWS = 2000
 Row = tuple[float, str]
+
+
+class Measured(NamedTuple):
+    """A window and what was measured in it."""
+
+    window: Window
+    profile: Profile
 
 
 def rows(seed: int) -> list[Row]:
@@ -80,9 +88,10 @@ def found(results: Sequence[Result]) -> list[Result]:
 def test_windows_are_replayed_in_order_each_with_those_before_it() -> None:
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
     windows = [measured(day, of) for day, of in enumerate(HEALTHY[:10])]
-    found = list(replayed(dataset, windows))
+    stored = {m.window.start: m.profile.to_bytes() for m in windows}
+    found = verdicts(Task(dataset, Files(), [m.window for m in windows], stored, measures=False))
     assert [at for at, _ in found] == [m.window for m in windows]
-    missing = [next(r for r in results if r.kind == "missing") for _, results in found]
+    missing = [next(r for r in judged.results if r.kind == "missing") for _, judged in found]
     assert [r.status for r in missing] == [Status.SKIPPED] * 8 + [Status.PASSED] * 2
 
 
@@ -139,15 +148,15 @@ def test_names_weeks_and_powers_of_two_change_no_verdict(fault: str, change: str
     make = FAULTS[fault][0] if fault in FAULTS else lambda row, _: row
     rows_ = [make(row, i) for i, row in enumerate(rows(99))]
     names = CHANGES[change].get("names", ("amount", "country"))
-    before = verdicts(last(rows_), ("amount", "country"))
-    after = verdicts(last(rows_, **CHANGES[change]), names)  # type: ignore[arg-type]
+    before = said(last(rows_), ("amount", "country"))
+    after = said(last(rows_, **CHANGES[change]), names)  # type: ignore[arg-type]
     if "times" in CHANGES[change]:
         # Whether a number is whole, and the typical size of a range, are no matter of scale: verdicts are, not their decimals.
         before, after = ({one[:-1] for one in side} for side in (before, after))
     assert before == after
 
 
-def verdicts(results: Sequence[Result], names: tuple[str, str]) -> set[tuple[object, ...]]:
+def said(results: Sequence[Result], names: tuple[str, str]) -> set[tuple[object, ...]]:
     """Each verdict with its column as its place in the table, and its score at the end."""
     place = {name: n for n, name in enumerate(names)}
     return {(r.kind, place.get(r.column or ""), r.status, r.severity, round(r.score or 0, 6)) for r in results}
