@@ -63,9 +63,8 @@ def _next(told_at: datetime, reminded: Sequence[datetime], route: Route, pace: P
 def _pause(number: int, route: Route) -> timedelta:
     """How long after its reminder of this number an incident rests: one that nobody acknowledges for a week would else be all
     that its channel hears."""
-    longest = max(DAY, route.repeat)
     doubled: int = 2 ** min(number - 1, DOUBLED)
-    return min(route.repeat * doubled, longest)
+    return min(route.repeat * doubled, max(DAY, route.repeat))
 
 
 def _night(route: Route, now: datetime) -> datetime | None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks import scales
 from checks.result import HIGHEST_SCORE, Severity
@@ -37,6 +37,21 @@ LONGEST = 90
 """Windows of history that are looked at."""
 SEASONS = timedelta(days=90)
 """How far back the windows of the same weekday or hour may lie."""
+
+
+class Allowance(NamedTuple):
+    """By what limits are multiplied. What `people` asked for moves warning and page; what the `table`'s record of alarms widens
+    moves the warning only."""
+
+    people: float = 1.0
+    table: float = 1.0
+
+    @property
+    def both(self) -> float:
+        return self.people * self.table
+
+
+USUAL = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,7 @@ class Learned:
     forecaster: str = ""
     spread: float = 0.0
     limit: float = 0.0
-    allowance: float = 1.0
+    allowance: Allowance = USUAL
     record: Sequence[tuple[datetime, float]] = field(default=(), compare=False, repr=False)
 
     def words(self, unit: Unit) -> str:
@@ -117,7 +132,7 @@ class Learned:
             "forecast": self.forecaster,
             "spread": self.spread,
             "limit": self.limit,
-            "allowance": self.allowance,
+            "allowance": self.allowance.both,
             "windows": self.windows,
             "like": self.like.strip(),
             "usual": [self.low, self.high],
@@ -132,7 +147,7 @@ def judge(
     scale: Scale,
     upward: bool = False,
     least: float = 0.0,
-    allowance: float = 1.0,
+    allowance: Allowance = USUAL,
     expected: Collection[datetime] = (),
 ) -> Learned | Learning:
     """`value`, measured on `rows` rows of `window`, against `past`; see `judge_all`."""
@@ -140,7 +155,7 @@ def judge(
 
 
 def judge_all(
-    traces: Sequence[Trace], window: Window, allowance: float = 1.0, expected: Collection[datetime] = ()
+    traces: Sequence[Trace], window: Window, allowance: Allowance = USUAL, expected: Collection[datetime] = ()
 ) -> list[Learned | Learning]:
     """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
     fine: what is as far off as they were is no finding."""

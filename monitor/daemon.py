@@ -41,6 +41,7 @@ COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 SUMMARY = timedelta(seconds=60)
 BEAT = timedelta(seconds=5)
+STEADY = ("tick", "collect", "coarsen", "housekeeping")
 ALIVE = 30.0
 """Seconds since the last tick that ended, within which systemd's watchdog is told that we live."""
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
@@ -242,10 +243,10 @@ class Daemon:
                 self._not_before = time.monotonic() + PAUSE_AFTER_FAULT.total_seconds()
                 log.error("%s: %s", job, _said(self.store, fault))
                 if isinstance(fault, SQLAlchemyError):
-                    self.last_resort.failed(_said(self.store, fault), now())
+                    # What is done once does not come to say that it works again; a tick does.
+                    self.last_resort.failed(job if job in STEADY else "tick", _said(self.store, fault), now())
             else:
-                if job == "tick":
-                    self.last_resort.works()
+                self.last_resort.works(job)
             # A tick that failed has ended too: the process lives, and its store is said elsewhere.
             self.turned = time.monotonic()
 

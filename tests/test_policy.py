@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from checks import control
+from checks import control, limits
 from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
 from checks.result import Result, Severity, Status
 from checks.window import Window
@@ -137,7 +138,32 @@ def test_a_table_that_fired_once_keeps_its_limits() -> None:
     assert control.allowance([record([0.5, 3.0, 0.5]), record([0.2, 2.0, 0.9])]) == 1.0
 
 
-def test_a_table_that_fired_often_gets_wider_limits_up_to_twice() -> None:
+def test_a_table_that_fired_often_gets_wider_limits_up_to_half_as_wide_again() -> None:
     assert control.allowance([record([0.5, 3.0, 0.5]), record([1.3, 0.2, 0.9])]) == 1.3
-    assert control.allowance([record([9.0, 9.0, 9.0])]) == 2.0
+    assert control.allowance([record([9.0, 9.0, 9.0])]) == 1.5
     assert control.allowance([]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("out", "allowance", "score"),
+    [
+        (0.5, 1.0, 0.5),
+        (1.5, 1.0, 1.5),
+        (3.0, 1.0, 3.0),
+        (1.5, 1.5, 1.0),
+        (1.75, 1.5, 1.5),
+        (2.0, 1.5, 2.0),  # What pages is not moved by the table's record,
+        (2.6, 1.95, 2.0),  # but stays apart from the warning,
+        (0.75, 0.75, 1.0),
+        (1.5, 0.75, 2.0),  # and comes nearer with narrower limits.
+    ],
+)
+def test_the_table_s_record_moves_the_warning_and_not_the_page(out: float, allowance: float, score: float) -> None:
+    assert limits.score(out, allowance) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("allowance", [0.5, 0.75, 1.0, 1.2, 1.5, 2.25, 4.0])
+def test_further_out_is_never_a_lower_score(allowance: float) -> None:
+    scores = [limits.score(step / 100, allowance) for step in range(1000)]
+    assert scores == sorted(scores)
+    assert max(b - a for a, b in pairwise(scores)) < 0.1
