@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import comparing, comparison, growing, growth, landing, page, startup
+from benchmarks import comparing, comparison, growing, growth, judging, landing, page, startup
 from benchmarks.children import ROOT, Failed, run
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -106,12 +106,17 @@ def ours() -> str:
     return ", ".join(f"{name} {version(name)}" for name in VERSIONS)
 
 
+def judged(_folder: Path, _given: argparse.Namespace) -> str:
+    return f"{page.dated(ours())}\n\n{judging.section()}"
+
+
 SECTIONS: dict[str, Callable[[Path, argparse.Namespace], str | None]] = {
     "comparison": compare,
     "growth": grow,
     "accuracy": exact,
     "start-up": start,
     "many": many,
+    "judgement": judged,
 }
 
 

@@ -4,7 +4,8 @@
 
 DATA is a folder of windows with `windows.csv`, `streams.csv` and `truth.csv`. Each distinct window is measured once, by the
 product's own measuring, and kept in OUT/profiles; then each stream is judged in order with the history that a daemon
-would have had. OUT/verdicts.json has the form of `backtest --json`, OUT/cost.txt the time a judgement takes.
+would have had. OUT/verdicts.json has the form of `backtest --json`, OUT/cost.txt the time a judgement takes; what it comes to
+is told by `benchmarks.detected`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from monitor.rejudging import Measured, replayed
 from monitor.sources.files import Files
 
 HISTORY_OF_PERSISTING = 120
+STAY = 7
+"""Windows for which a persisting fault stays."""
 Row = dict[str, str]
 
 
@@ -39,13 +42,16 @@ def main(data: Path, out: Path, persist: bool, wanted: set[str]) -> None:
     profiles = Profiles(data, out / "profiles", about)
     judged, seconds = [], []
     for name, rows in streams.items():
+        # Of faults that stay, the windows before them are history; so is the warm-up, of which nothing is counted.
+        begin = len(rows) - STAY if persist else sum(row["phase"] == "warmup" for row in rows)
         dataset = profiles.dataset(name.rsplit("-", 1)[0], rows[0]["start"]).model_copy(update={"name": name})
         windows = [Measured(window(dataset, row["start"]), profiles.of(name.rsplit("-", 1)[0], row)) for row in rows]
         began = time.perf_counter()
-        judged += [verdicts(name, at, results) for at, results in replayed(dataset, windows)]
-        seconds.append((time.perf_counter() - began) / len(rows))
-        sys.stderr.write(f"{name}: {len(rows)} windows, {seconds[-1] * 1000:.0f} ms each" + "\n")
-    (out / "verdicts.json").write_text(json.dumps({"windows": judged}))
+        judged += [verdicts(name, at, results) for at, results in replayed(dataset, windows, begin)]
+        seconds.append((time.perf_counter() - began) / (len(rows) - begin))
+        sys.stderr.write(f"{name}: {len(rows) - begin} windows, {seconds[-1] * 1000:.0f} ms each" + "\n")
+        # After each stream, so that a run that is stopped has told what it knew.
+        (out / "verdicts.json").write_text(json.dumps({"windows": judged}))
     (out / "cost.txt").write_text(f"{sum(seconds) / len(seconds) * 1000:.1f} ms per window\n")
 
 

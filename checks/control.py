@@ -14,10 +14,12 @@ from checks.learned import Record, together
 Sensitivity = Literal["low", "normal", "high"]
 WIDTHS: dict[Sensitivity, float] = {"low": 1.5, "normal": 1.0, "high": 0.75}
 """What learned limits are multiplied by."""
-WIDEST = 2.0
+WIDEST = 1.5
 """No record of alarms widens limits more than this, unless a budget asks for it."""
 WIDEST_BUDGET = 5.0
 """Nor does a budget more than this: a table that is so restless is better told what is usual."""
+TABLE = "table"
+"""Under which name the table's own record widens."""
 FORGIVEN = 1
 """Windows of the history that may have been further out than the limits."""
 FEWEST = 8
@@ -60,7 +62,7 @@ class Budget:
 
 
 def allowance(records: Iterable[Record], forgiven: int = FORGIVEN) -> float:
-    """By what the limits must be widened so that at most `forgiven` of the windows of the history had failed any; 1 to 2.
+    """By what the limits must be widened so that at most `forgiven` of the windows of the history had failed any; 1 to 1.5.
 
     With many columns some number is always at its limit: this holds the number of alarms steady with 5 columns and with 500.
     """

@@ -20,6 +20,23 @@ RARE = 1e-4
 NARROWEST = 5.0
 """Spreads that are always allowed: noise of a bell shape comes so far once in two million windows."""
 
+PAGE = 2.0
+"""Limits, not widened, from which on somebody may be woken; also the score that says so."""
+APART = 4 / 3
+"""Widened limits that a page is at least further out than a warning."""
+
+
+def score(out: float, allowance: float) -> float:
+    """How far out something is, of `out` limits from its forecast: 1 on the widened limit, 2 where it may page.
+
+    A table's record of alarms says that small findings are common in it, not that large ones are: what widens the limit does not
+    move the page, unless it would come closer to the warning than `APART`. Narrowed limits page sooner by as much.
+    """
+    page = allowance * max(min(PAGE / allowance, PAGE), APART)
+    if out <= allowance:
+        return out / allowance
+    return 1 + (out - allowance) / (page - allowance) if out < page else PAGE * out / page
+
 
 def median(sizes: Array) -> Array:
     """The lower median per number of what is known; `sizes` is windows x numbers, NaN where unknown."""
@@ -34,6 +51,14 @@ def spread(errors: Array, floor: Array) -> Array:
     import numpy as np
 
     return np.asarray(np.maximum(1.4826 * median(np.abs(errors))[None, :], floor))
+
+
+def seen(sizes: Array) -> Array:
+    """The second-largest size of past errors, in spreads: what was there before, one past incident left out."""
+    import numpy as np
+
+    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
+    return np.asarray(np.maximum(ordered[known - 2, np.arange(sizes.shape[1])], NARROWEST))
 
 
 def limit(sizes: Array) -> Array:

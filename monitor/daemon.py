@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
 from monitor import buttons, delivery, reload, removed, rounds, summary, systemd
+from monitor.charting.drawer import Drawer, charted
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -55,8 +56,8 @@ def now() -> datetime:
 class Sender:
     """A channel's own thread: a channel that hangs delays no other."""
 
-    def __init__(self, config: Config, store: Store, name: str) -> None:
-        self.config, self.store, self.name = config, store, name
+    def __init__(self, config: Config, store: Store, name: str, sent: Callable[[], None] = lambda: None) -> None:
+        self.config, self.store, self.name, self.sent = config, store, name, sent
         self.wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run, name=f"datavigil-{name}", daemon=True)
@@ -74,7 +75,8 @@ class Sender:
     def run(self) -> None:
         while self.wakes.get() and not self.ending.is_set():
             try:
-                delivery.drain(self.config, self.store, self.name, now, most=20, ended=self.ending.is_set)
+                if delivery.drain(self.config, self.store, self.name, now, most=20, ended=self.ending.is_set):
+                    self.sent()
             except Exception as fault:  # The rows stay written down; the next wake tries again.
                 log.error("channel %s: %s", self.name, _said(self.store, fault))
 
@@ -84,7 +86,8 @@ class Daemon:
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
-        self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.drawer = Drawer(config, store, now)
+        self.senders = {name: Sender(config, store, name, self.drawer.wake) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
         self.listeners = buttons.listeners(config, store, now)
@@ -151,6 +154,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        self.drawer.thread.start()
         for listener in self.listeners:
             listener.start()
         self.heartbeat.start()
@@ -168,6 +172,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        self.drawer.stop()
         for listener in self.listeners:
             listener.stop()
         # One patience for all of them: each send is bounded by it.
@@ -175,6 +180,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.join(max(until - time.monotonic(), 0.0))
         self.reporter.thread.join(2.0)
+        self.drawer.thread.join(2.0)
         with self._turn:
             try:
                 self.runner.collect(now())
@@ -198,9 +204,9 @@ class Daemon:
         for line in said:
             log.info("%s", line)
         self.runner.take(self.config)
+        self.drawer.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
-        for listener in self.listeners:
-            listener.config = self.config
+        self.listeners = buttons.renewed(self.listeners, self.config, self.store, now)
         self.heartbeat.config = self.last_resort.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:
@@ -208,7 +214,7 @@ class Daemon:
             else:
                 self.senders.pop(name).stop()
         for name in self.config.channels.keys() - self.senders.keys():
-            self.senders[name] = Sender(self.config, self.store, name)
+            self.senders[name] = Sender(self.config, self.store, name, self.drawer.wake)
             self.senders[name].thread.start()
         # Maybe that is what was mended.
         outbox.try_again(self.store)
@@ -292,6 +298,7 @@ def due_at(
             rounds.due(config, store, clock())
             deliver_now(config, store, clock())
             # Last: whoever is to be told has been.
+            charted(config, store, clock)
             if reported(config, store, reports, clock):
                 deliver_now(config, store, clock())
 

@@ -22,10 +22,10 @@ class Measured:
     profile: Profile
 
 
-def replayed(dataset: Dataset, windows: Sequence[Measured]) -> Iterator[tuple[Window, list[Result]]]:
-    """Each window, oldest first, with its results: judged on at most the last 90 before it."""
-    past: list[worker.Stored] = []
-    for measured in windows:
+def replayed(dataset: Dataset, windows: Sequence[Measured], begin: int = 0) -> Iterator[tuple[Window, list[Result]]]:
+    """Each window from the place `begin` on, oldest first, with its results: judged on at most the last 90 before it."""
+    past = [worker.Stored(measured.window, measured.profile) for measured in windows[:begin]]
+    for measured in windows[begin:]:
         checks = [check for check in worker.chosen(dataset, measured.profile.schema) if not check.apart]
         job = Job(dataset, Files(), measured.window, measured.window.end)
         yield measured.window, worker.judge(job, checks, measured.profile, past[-worker.HISTORY :])[0]

@@ -189,3 +189,25 @@ def test_any_numbers_give_a_finite_score(past: list[float], value: float, rows: 
         assert 0 <= found.score <= 1e6
         assert math.isfinite(found.expected)
         assert "\n" not in found.words("number")
+
+
+WEEK = (950, 900, 940, 960, 970, 700, 880)
+
+
+def of_weekdays(windows: int, seed: int) -> list[float]:
+    chance = np.random.default_rng(seed)
+    return [WEEK[i % 7] * (1 + chance.normal(0, 0.015)) for i in range(windows)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("snow", [None, 5, 20, 33, 50])
+def test_one_snowy_day_in_eight_weeks_does_not_hide_a_third_fewer_rows(snow: int | None, seed: int) -> None:
+    past = of_weekdays(56, seed)
+    if snow is not None:
+        past[snow] *= 0.45
+    assert verdict(0.67 * WEEK[0], past, "count").score > 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_monday_like_a_saturday_is_a_holiday(seed: int) -> None:
+    assert verdict(WEEK[5], of_weekdays(56, seed), "count").score < 1
