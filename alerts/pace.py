@@ -19,7 +19,9 @@ class Pace(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     remind: Span = Field(timedelta(minutes=15), description="a critical incident that nobody acknowledged is mentioned again")
-    reminders: int = Field(3, ge=0, le=20, description="at most so many a night; 0: none, by day either")
+    reminders: int = Field(
+        3, ge=0, le=20, description="at most so many in an incident's first night, none in later ones; 0: none, by day either"
+    )
     edit_every: Duration = Field(timedelta(minutes=5), description="an incident's message is edited at most so often")
     short: Duration = Field(
         timedelta(minutes=15), description="over before it could be sent, a critical one is only told if it lasted longer"

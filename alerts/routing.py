@@ -120,7 +120,8 @@ class Route(BaseModel):
         None, description='a second target for what is critical and not acknowledged: {after = "45m", to = ["pager"]}'
     )
     repeat: Span = Field(
-        timedelta(hours=4), description="after the first reminder of what is critical and not acknowledged, another this often"
+        timedelta(hours=4),
+        description="after the first reminder of what is critical and not acknowledged, another; then twice as long, up to a day",
     )
 
     def takes(self, about: About) -> bool:

@@ -21,6 +21,8 @@ EXPIRES = timedelta(hours=24)
 LOUD = frozenset({Happened.WORSE, Happened.REOPENED, Happened.RELEASED})
 """Shown in the channel, too, not only in the thread."""
 REPORT = "Report"
+CONTENT = "takes the content"
+"""The kind of a finding about a message that its channel refuses for good."""
 NAMED = {
     Family.SOURCE: "cannot be measured",
     Family.ARRIVAL: "data did not arrive as usual",
@@ -77,7 +79,7 @@ def message(change: Change, subject: Subject, route: Route, now: datetime) -> Me
     head = f"{WORD[incident.severity]} {subject.name}: {_first_words(lead)}"
     if over:
         lasted = duration((now - since).total_seconds())
-        text = f"RESOLVED {subject.name}: {_named(incident)}, over after {lasted} (was {WORD[incident.severity]})"
+        text = f"RESOLVED {subject.name}: {_named(incident, lead)}, over after {lasted} (was {WORD[incident.severity]})"
         if change.reason:
             text += f", {change.reason}"
     else:
@@ -167,11 +169,13 @@ def harmless(name: str, now: datetime) -> Message:
 
 def _title(incident: Incident, lead: Problem | None) -> str:
     """What is wrong, in words: `missing values in amount`, not an id."""
-    return _named(incident) + (f" in {lead.column}" if lead and lead.column else "")
+    return _named(incident, lead) + (f" in {lead.column}" if lead and lead.column else "")
 
 
-def _named(incident: Incident) -> str:
-    return "takes no messages" if incident.subject.startswith("channel:") else NAMED[incident.family]
+def _named(incident: Incident, lead: Problem | None = None) -> str:
+    if incident.subject.startswith("channel:"):
+        return "refused a message" if lead and lead.kind == CONTENT else "takes no messages"
+    return NAMED[incident.family]
 
 
 def _first_words(lead: Problem | None) -> str:

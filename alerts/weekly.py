@@ -70,14 +70,19 @@ class Trend(_Kept):
 
 
 class Health(_Kept):
-    """How the monitor itself did; `missed` windows with the `reasons` why, deliveries by how they ended, channels out of order."""
+    """How the monitor itself did; `missed` windows with the `reasons` why, deliveries by how they ended, `prevented` repeats,
+    channels out of order, and its `own` other troubles."""
 
     missed: int = 0
     reasons: tuple[str, ...] = ()
     unsent: int = 0
     unknown: int = 0
     given_up: int = 0
+    prevented: int = 0
     channels: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    """Per dataset that has one: its budget of false alarms beside what happened."""
 
 
 class Budget(_Kept):
@@ -109,7 +114,8 @@ class Summary(_Kept):
 
     @property
     def quiet(self) -> bool:
-        return not self.events and not self.decisions and not self.health.missed and not self.health.channels
+        health = self.health
+        return not self.events and not self.decisions and not health.missed and not health.channels and not health.own
 
 
 def _floor(part: int, whole: int) -> str:
@@ -217,8 +223,11 @@ def health_lines(summary: Summary) -> list[str]:
         said.append(f"{count(health.unknown, 'message')} of which it is not known whether it arrived; being looked up")
     if health.given_up:
         said.append(f"{count(health.given_up, 'message')} given up")
-    said += [f"Channel {name}" for name in health.channels]
-    return said or ["All windows were checked, all messages were sent, every channel works."]
+    said += [*(f"Channel {name}" for name in health.channels), *health.own]
+    said = said or ["All windows were checked, all messages were sent, every channel works."]
+    if health.prevented:
+        said.append(f"{count(health.prevented, 'message')} not told twice: looked up after an unclear answer, and found there")
+    return [*said, *health.budgets]
 
 
 def budget_line(summary: Summary, channel: str) -> str:

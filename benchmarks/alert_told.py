@@ -20,11 +20,13 @@ from alerts.outcome import Outcome
 from benchmarks.alert_faults import Plan
 from benchmarks.tables import count, table
 from checks.result import Severity
+from monitor.rounds.reminders import REMIND
 from monitor.store import telling
 from monitor.store.store import Store
 from monitor.store.tables import incidents, tellings, windows
 
 NIGHT = (22, 8)
+REASONS = ("begins", "worse, or again", "reminders", "second target")
 NAMED = re.compile(r"\(INC-(\d+)\)")
 
 
@@ -129,6 +131,18 @@ class Year:
     def pages(self) -> list[Sent]:
         return self.night([s for s in self.sent if s.page])
 
+    def reasons(self) -> dict[str, int]:
+        """The pages at night by what they say; a storm's are those of one message for many incidents."""
+        found = Counter(self._reason(sent) for sent in self.pages())
+        return {why: found[why] for why in REASONS}
+
+    def _reason(self, sent: Sent) -> str:
+        if REMIND in sent.outgoing.key:
+            return "reminders"
+        if sent.channel == "pager":
+            return "second target"
+        return "begins" if ":open:" in sent.outgoing.key else "worse, or again"
+
 
 def report(year: Year) -> str:
     """Both tables."""
@@ -150,6 +164,7 @@ def report(year: Year) -> str:
         ("told, and its end was not", count(len(year.endless))),
         ("**told twice**", count(len(year.twice))),
         ("pages at night (22-08)", count(sum(nights.values()))),
+        *((f"- {why}", count(n)) for why, n in year.reasons().items()),
         ("nights with a page", count(len(nights))),
         ("most pages in a night", count(max(nights.values(), default=0))),
     ]

@@ -105,7 +105,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1", **(environment or {})},
+            env={**surroundings(), "DO_NOT_TRACK": "1", **(environment or {})},
         )
         self._to, self._from = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
         self._tree = Tree(self._process.pid)
@@ -165,12 +165,17 @@ class Ran:
     printed: str
 
 
+def surroundings() -> dict[str, str]:
+    """The environment variables of a program of ours. Its modules are compiled once, as those of an installed one are."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
+
+
 def run(command: Sequence[str], cwd: Path | None = None, fine: Sequence[int] = (0,)) -> Ran:
     """A program that is waited for. Raises Failed where its exit code is none of `fine`."""
     begin = time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(  # noqa: S603 - programs of ours
-            command, cwd=cwd, stdout=subprocess.PIPE, stderr=said, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+            command, cwd=cwd, stdout=subprocess.PIPE, stderr=said, text=True, env=surroundings()
         )
         tree = Tree(process.pid)
         try:

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checks import learned
+from checks import learned, people
+from checks.control import Sensitivity
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -68,13 +69,23 @@ class View:
     masked: frozenset[str] = frozenset()
     """Columns whose values must not be shown."""
     empty_ok: bool = False
-    allowance: float = 1.0
-    """By what learned limits are widened: the dataset's sensitivity and the table's own record of false alarms."""
+    widths: Mapping[str, float] = field(default_factory=dict)
+    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` (its own record of alarms)."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
     accepted: Mapping[str, datetime] = field(default_factory=dict)
     """Column ("": the table) -> from when on somebody accepted its level as normal. The history of a check that watches that
     column begins there already; one that looks at many columns cuts each column's past itself."""
+
+    @property
+    def allowance(self) -> float:
+        """By what learned limits are multiplied in all."""
+        return math.prod(self.widths.values())
+
+    @property
+    def expected(self) -> frozenset[datetime]:
+        """The starts of the windows that people called unusual and fine."""
+        return frozenset(start for start, mark in self.marks.items() if mark == "expected")
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,9 @@ class Check(BaseModel):
     where: str | None = Field(None, description="only rows for which this SQL condition of the source holds")
     severity: Severity | None = Field(None, description="of a failure: warning or critical")
     segments: tuple[str, ...] | None = Field(None, description="judge each value of these columns too; default: the dataset's")
+    sensitivity: Sensitivity | None = Field(
+        None, description="how narrow learned limits are: low, normal or high; default: the dataset's"
+    )
     at_least: float | None = Field(
         None, allow_inf_nan=False, description="lower bound; not given: learned, or none where less is never bad"
     )
@@ -230,7 +244,8 @@ class Check(BaseModel):
             severity, details = self.severity or Severity.WARNING, None
             record: learned.Record = ()
         else:
-            found = learned.judge(value, past, view.window, view.rows, self.scale, self.upward, least, view.allowance)
+            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least)
+            found = learned.judge_all([trace], view.window, view.allowance, view.expected)[0]
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
@@ -255,7 +270,7 @@ class Check(BaseModel):
 
         Raises NothingToJudge where none has history enough.
         """
-        found = learned.judge_all(traces, view.window, view.allowance)
+        found = learned.judge_all(traces, view.window, view.allowance, view.expected)
         told = [(one, trace) for one, trace in zip(found, traces, strict=True) if isinstance(one, learned.Learned)]
         if not told:
             raise NothingToJudge(f"{self.name}: {found[0] if found else learned.Learning(0)}")
@@ -312,7 +327,7 @@ def judged(check: Check, view: View) -> list[Result]:
     results: list[Result] = []
     try:
         for result in check.judge(view):
-            results.append(result)
+            results.append(people.heard(result, view))
     except NothingToJudge as nothing:
         results.append(check.result(Status.SKIPPED, str(nothing), view))
     except CannotJudge as fault:

@@ -174,7 +174,8 @@ class Drift(Check):
     def _by_surprise(self, view: View, value: float, past: Sequence[learned.Point], said: str) -> Result:
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""
         points = [learned.Point(p.window, _surprise(p.value), p.rows) for p in past if not math.isnan(p.value)]
-        found = learned.judge(_surprise(value), points, view.window, view.rows, "distance", upward=True, least=LEAST_SURPRISE)
+        surprise, least = _surprise(value), LEAST_SURPRISE
+        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, view.allowance, view.expected)
         if isinstance(found, learned.Learning):
             raise NothingToJudge(f"{self.name} is {amount(value, 'number')}; {found}")
         found = replace(found, low=10**-found.high, high=10**-found.low, expected=10**-found.expected)
@@ -190,6 +191,7 @@ class Drift(Check):
             score=found.score,
             severity=(self.severity or (Severity.CRITICAL if severe else Severity.WARNING)) if failed else None,
             details=found.details(),
+            record=found.record,
         )
 
     def _by_evidently(self, view: View) -> Iterator[Result]:

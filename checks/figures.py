@@ -100,17 +100,24 @@ def against(figure: Figure, baseline: float) -> Bounds:
 def usual(figure: Figure, past: Sequence[learned.Point], view: View) -> learned.Learned | learned.Learning:
     """Learned limits on the side that is worse; figures that are better when high are judged by what they lack of 1."""
     if figure.good == "zero":
-        return learned.judge(figure.value, past, view.window, view.rows, "number", least=figure.chance)
-    if figure.good == "low":
-        return learned.judge(figure.value, past, view.window, view.rows, figure.scale, upward=True, least=ERRORS * figure.chance)
-    lacks = [replace(p, value=1 - p.value) for p in past]
+        return _judged(figure, figure.value, past, view, "number", figure.chance)
     least = ERRORS * figure.chance
-    found = learned.judge(1 - figure.value, lacks, view.window, view.rows, figure.scale, upward=True, least=least)
+    if figure.good == "low":
+        return _judged(figure, figure.value, past, view, figure.scale, least)
+    lacks = [replace(p, value=1 - p.value) for p in past]
+    found = _judged(figure, 1 - figure.value, lacks, view, figure.scale, least)
     if isinstance(found, learned.Learning):
         return found
     highest = 1 - (found.at_most if found.at_most is not None else 1.0)
     low, high, expected = 1 - found.high, 1 - found.low, 1 - found.expected
     return replace(found, at_least=highest, at_most=None, low=low, high=high, expected=expected)
+
+
+def _judged(
+    figure: Figure, value: float, past: Sequence[learned.Point], view: View, scale: learned.Scale, least: float
+) -> learned.Learned | learned.Learning:
+    one_sided = figure.good != "zero"
+    return learned.judge(value, past, view.window, view.rows, scale, one_sided, least, view.allowance, view.expected)
 
 
 def _with_usual(bounds: Bounds, standard: Standard, figure: Figure, view: View) -> Bounds:
@@ -137,4 +144,5 @@ def _told(
         score=score,
         severity=(check.severity or (Severity.CRITICAL if severe else Severity.WARNING)) if failed else None,
         details={**(found.details() if found else {"judge": "given"}), "chance": figure.chance, "bins": figure.off},
+        record=found.record if found else (),
     )

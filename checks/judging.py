@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from checks.window import Window
 
     Array = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 WORSE = 1.5
 """Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
+CHANCE = 3.0
+"""Spreads by which two windows of the same kind may differ."""
 GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
@@ -48,7 +52,13 @@ class Side:
         return self.sizes / self.limit
 
 
-def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, allowance: float) -> list[Learned]:
+def judged(
+    traces: Sequence[Trace],
+    pasts: Sequence[Sequence[Point]],
+    window: Window,
+    allowance: float,
+    expected: Collection[datetime] = (),
+) -> list[Learned]:
     """The verdicts on traces with these pasts (finite values only, enough of them), which are of the same windows."""
     import numpy as np
 
@@ -58,12 +68,13 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
     floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
     like, same = learned.alike(pasts[0], window)
     keys = (*(learned.key(p.window) for p in pasts[0]), learned.key(window) if same else -1)
-    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]))
+    fine = np.array([p.window.start in expected for p in pasts[0]])
+    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     starts = [p.window.start for p in pasts[0]]
     found = []
     for place, (trace, past, size) in enumerate(along):
-        at_least, at_most, score, expected, name, spread, limit = _verdict(sides, place, trace, size, allowance)
+        at_least, at_most, score, middle, name, spread, limit = _verdict(sides, place, trace, size, allowance)
         group = [p for p in past if learned.key(p.window) == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
         low, high = learned.inner(group)
         found.append(
@@ -71,7 +82,7 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
                 at_least=at_least,
                 at_most=at_most,
                 score=score,
-                expected=expected,
+                expected=middle,
                 low=low,
                 high=high,
                 windows=len(group),
@@ -87,7 +98,7 @@ def judged(traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Wi
     return found
 
 
-def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) -> list[Side]:
+def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags) -> list[Side]:
     import numpy as np
 
     made = forecasts(values, keys)
@@ -105,17 +116,27 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array) ->
             columns = np.arange(values.shape[1])
             chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in enough])[best, columns]
-            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
-    return [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
+            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward, fine))
+    return [_within(one, other, fine) for one, other in zip(sides, reversed(sides), strict=True)]
 
 
-def _within(side: Side, other: Side) -> Side:
+def _within(side: Side, other: Side, fine: Flags) -> Side:
     """Where the other forecast is much better, this one only tells whether the like was there before: a Monday like a Sunday was,
     a Monday with fewer rows than any Sunday was not. Its errors have two humps, not a tail that could be drawn out."""
     import numpy as np
 
     worse = side.typical > WORSE * other.typical
-    return replace(side, limit=np.where(worse, np.minimum(side.limit, limits.seen(side.sizes)), side.limit))
+    seen = np.maximum(limits.seen(side.sizes), _fine(side.sizes, fine))
+    return replace(side, limit=np.where(worse, np.minimum(side.limit, seen), side.limit))
+
+
+def _fine(sizes: Array, fine: Flags) -> Array:
+    """Somebody said of these windows that they were fine: as far off as they were is no finding, give or take chance."""
+    import numpy as np
+
+    if not fine.any():
+        return np.zeros(sizes.shape[1])
+    return np.asarray(np.nan_to_num(sizes[fine]).max(axis=0) + CHANCE)
 
 
 def _typical(errors: Array) -> Array:
@@ -128,12 +149,13 @@ def _typical(errors: Array) -> Array:
     return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
-def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array) -> Side:
+def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array, fine: Flags) -> Side:
     import numpy as np
 
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
-    return Side(names, centre, spread[-1], limits.limit(sizes), sizes, _typical(errors))
+    limit = np.maximum(limits.limit(sizes), _fine(sizes, fine))
+    return Side(names, centre, spread[-1], limit, sizes, _typical(errors))
 
 
 def _verdict(

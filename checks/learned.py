@@ -8,7 +8,7 @@ against those alike (the same weekday, or hour), where there are enough of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -133,13 +133,17 @@ def judge(
     upward: bool = False,
     least: float = 0.0,
     allowance: float = 1.0,
+    expected: Collection[datetime] = (),
 ) -> Learned | Learning:
     """`value`, measured on `rows` rows of `window`, against `past`; see `judge_all`."""
-    return judge_all([Trace(value, past, rows, scale, upward, least)], window, allowance)[0]
+    return judge_all([Trace(value, past, rows, scale, upward, least)], window, allowance, expected)[0]
 
 
-def judge_all(traces: Sequence[Trace], window: Window, allowance: float = 1.0) -> list[Learned | Learning]:
-    """Each trace against its own past. `allowance` widens all limits."""
+def judge_all(
+    traces: Sequence[Trace], window: Window, allowance: float = 1.0, expected: Collection[datetime] = ()
+) -> list[Learned | Learning]:
+    """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
+    fine: what is as far off as they were is no finding."""
     from checks.judging import judged  # It needs what is defined here.
 
     known = [[p for p in trace.past if math.isfinite(p.value)] for trace in traces]
@@ -150,7 +154,7 @@ def judge_all(traces: Sequence[Trace], window: Window, allowance: float = 1.0) -
             # Of one check, as many windows from the same one on are the same windows.
             together.setdefault((len(past), past[0].window), []).append(place)
     for places in together.values():
-        verdicts = judged([traces[p] for p in places], [known[p] for p in places], window, allowance)
+        verdicts = judged([traces[p] for p in places], [known[p] for p in places], window, allowance, expected)
         for place, verdict in zip(places, verdicts, strict=True):
             found[place] = verdict
     return found

@@ -1,5 +1,5 @@
-"""The commands that do something about an incident (`ack`, `silence`, `accept`, `not-useful`) or about what counts as normal
-(`reference`, `mark`). No logic: that is in `actions` and `reference`."""
+"""The commands that do something about an incident (`ack`, `silence`, `accept`, `not-useful`, `cause`) or about what counts as
+normal (`reference`, `mark`). No logic: that is in `actions` and `reference`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,31 @@ def not_useful(
 
     number, who = _number(incident), _author(author)
     _do(config, json, lambda _, store, now: actions.not_useful(store, number, who, now, note))
+
+
+def cause(
+    incident: Number,
+    text: Annotated[str, typer.Argument(help="what it came of, in a sentence")],
+    author: Author = None,
+    config: ConfigPath = DEFAULT,
+    json: AsJson = False,
+) -> None:
+    """Note what an incident came of, also after its end; the weekly summary says it. The last one noted counts."""
+    from monitor import actions
+
+    number, who = _number(incident), _author(author)
+    _do(config, json, lambda _, store, now: actions.note_cause(store, number, who, text, now))
+
+
+def unsuspend(channel: str, address: str, config: ConfigPath = DEFAULT, json: AsJson = False) -> None:
+    """Write again to a mail address that was suspended for being refused for three weeks. Exit 1 where it was not."""
+    from monitor import actions
+
+    def work(read: Config, store: Store, now: datetime) -> Done:
+        to = read.channels[known(channel, read.channels, "channel")].recipients
+        return actions.unsuspend(store, channel, known(address, dict.fromkeys(filter(None, to)), "address"), now)
+
+    _do(config, json, work)
 
 
 def reference(

@@ -1,4 +1,4 @@
-"""What people do about an incident: acknowledge, silence, lift, accept, not useful. One transaction each.
+"""What people do about an incident: acknowledge, silence, lift, accept, not useful, note its cause. One transaction each.
 
 Whoever comes first wins; what comes after that, or after the end, is only recorded. Who did what and when is an event of the
 incident. Buttons and commands both end here.
@@ -24,13 +24,13 @@ from alerts.telling import EXPIRES, Delivery, Form, key_of
 from checks.result import Family
 from monitor import fit
 from monitor.config import Config
-from monitor.store import references, telling
+from monitor.store import addresses, references, telling
 from monitor.store.decisions import incident_of, numbered, write_delivery
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, feedback, incidents, problems, silences
 
-ACKNOWLEDGED, SILENCED, LIFTED, NOT_USEFUL, ACCEPTED = "acked", "silenced", "lifted", "not useful", "accepted"
-AUTHOR, REASON = 255, 2000
+ACKNOWLEDGED, SILENCED, LIFTED, NOT_USEFUL, ACCEPTED, CAUSE = "acked", "silenced", "lifted", "not useful", "accepted", "cause"
+AUTHOR, REASON, CAUSE_LENGTH = 255, 2000, 300
 LEVELS = frozenset({Family.ARRIVAL, Family.QUALITY, Family.DRIFT, Family.MODEL})
 """Families of findings about a level that can become the normal one."""
 MORNING, HOUR, LONGEST = time(8), timedelta(hours=1), timedelta(days=366)
@@ -138,6 +138,35 @@ def not_useful(
         return Done(f"noted: {incident.name} was not useful; the weekly summary counts it")
 
     return _act(store, number, author, opened_at, act)
+
+
+def note_cause(store: Store, number: int, author: str, text: str, now: datetime) -> Done:
+    """What it came of, for the weekly summary and who reads the message later; also after the end. The last one noted counts.
+
+    Raises NoSuchIncident, and ValueError for no text.
+    """
+    cause = clean(text, CAUSE_LENGTH)
+    if not cause:
+        raise ValueError('write what the cause was: datavigil cause INC-12 "a deploy dropped the column"')
+
+    def act(connection: Connection, incident: Incident, who: str) -> Done:
+        noted = select(events.c.text).where(events.c.incident == incident.id, events.c.happened == CAUSE)
+        if connection.execute(noted.order_by(events.c.id.desc()).limit(1)).scalar() == cause:
+            return Done(f"that is noted of {incident.name} already", changed=False)
+        raised = _raised(connection, incident)
+        _event(connection, raised, CAUSE, who, cause, now)
+        said = f"cause noted by {who}: {cause}"
+        _tell(connection, raised, said, lambda message: message.with_mark(said), now)
+        return Done(f"noted as the cause of {incident.name}; the weekly summary says it")
+
+    return _act(store, number, author, None, act)
+
+
+def unsuspend(store: Store, channel: str, recipient: str, now: datetime) -> Done:
+    """A mail address that was refused for three weeks is written to again."""
+    if not addresses.free(store, channel, recipient, now):
+        return Done(f"{recipient} is not suspended in channel {channel}", changed=False)
+    return Done(f"{recipient} gets mail from channel {channel} again; its trouble is over with the first mail that is taken")
 
 
 def accept(

@@ -10,17 +10,20 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
-from checks.result import Result, Status
+from checks.result import Result, Severity, Status
 from checks.window import Window
 from monitor import extent
 from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.ended import outcome
 from monitor.job import Measured
 from monitor.pool import workers
-from monitor.replaying import Task, Telling, verdicts
-from monitor.runner import outcome
+from monitor.replaying import Task, verdicts
+from monitor.retelling import Sent, Told, telling_anew
+from monitor.rounds.reminders import REMIND
+from monitor.schedule import DAY
 from monitor.shelf import Shelf
-from monitor.store import past, references
+from monitor.store import past, references, useless
 from monitor.store.store import Store
 
 
@@ -38,17 +41,17 @@ class Stretch:
     note: str = ""
 
 
+Verdict = tuple[Dataset, Window, Measured]
+
+
 @dataclass
 class Backtest:
     """Everything that a replay came to, in the order of time."""
 
     config: Config
     stretches: list[Stretch] = field(default_factory=list)
-    windows: list[tuple[Dataset, Window, Measured]] = field(default_factory=list)
-    telling: Telling = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.telling = Telling(self.config)
+    windows: list[Verdict] = field(default_factory=list)
+    telling: Told = field(default_factory=Told)
 
     @property
     def failed(self) -> list[tuple[Dataset, Window, Result]]:
@@ -87,10 +90,21 @@ def run(
         for done, (task, future) in enumerate(running.values(), start=1):
             found.windows += [(task.dataset, window, measured) for window, measured in _came_to(task, future)]
             seen(done, len(running))
-    found.windows.sort(key=lambda one: (one[1].end + one[0].delay, one[0].name, one[1].start))
-    for dataset, window, measured in found.windows:
-        found.telling.window(dataset, window, measured)
+    found.telling = told(config, found.windows)
     return found
+
+
+def told(config: Config, windows: list[Verdict]) -> Told:
+    """What people would have been told of these windows up to a day after the last: what waits for a digest is in it.
+
+    Brings the windows into the order in which they were due.
+    """
+    windows.sort(key=lambda one: (one[1].end + one[0].delay, one[0].name, one[1].start))
+    with telling_anew(config) as telling:
+        for dataset, window, measured in windows:
+            telling.window(dataset, window, measured)
+        telling.until(max(window.end + dataset.delay for dataset, window, _ in windows) + DAY)
+        return telling.told
 
 
 def _seconds(dataset: Dataset) -> float:
@@ -136,7 +150,8 @@ def _task(
     people = references.versions(store, dataset.name)[::-1] if store else []
     rows = [SimpleNamespace(**row._mapping) for row in people]
     marks = references.marked(store, dataset.name) if store else {}
-    return Task(dataset, config.sources[dataset.source], windows, stored, rows, marks, measures=first is not None)
+    said = useless.widths(store, dataset.name, end) if store else {}
+    return Task(dataset, config.sources[dataset.source], windows, stored, rows, marks, said, measures=first is not None)
 
 
 def _stored(store: Store, dataset: Dataset, start: datetime | None, end: datetime) -> dict[datetime, bytes]:
@@ -154,20 +169,37 @@ def as_json(found: Backtest) -> dict[str, Any]:
 
 
 def messages(found: Backtest) -> list[dict[str, Any]]:
-    """What channels would have sent; an edit of an earlier message notifies nobody and is left out."""
-    told = [(at, d) for at, d in found.telling.deliveries if d.form != "edit"]
-    told.sort(key=lambda one: one[0])
+    """What channels would have sent, in the order of time; an edit of an earlier message notifies nobody and is left out."""
+    subjects = {h.incident.name: h.incident.subject for h in found.telling.incidents.values()}
     return [
         {
-            "at": at.isoformat(),
-            "channel": d.channel,
-            "kind": d.message.state if d.form in {"root", "message"} else d.form,
-            "severity": str(d.message.severity) if d.message.severity else None,
-            "incident": d.message.incident or None,
-            "text": d.message.text,
+            "at": sent.at.isoformat(),
+            "channel": sent.channel,
+            "kind": _kind(sent),
+            "severity": str(said.severity) if said.severity else None,
+            "incident": said.incident or None,
+            "dataset": subjects.get(said.incident),
+            "page": _pages(sent),
+            "text": said.text,
         }
-        for at, d in told
+        for sent in found.telling.sent
+        if sent.outgoing.form != "edit"
+        for said in [sent.outgoing.message]
     ]
+
+
+def _kind(sent: Sent) -> str:
+    """`open`, `resolved`, `info` (a digest) stand alone, `line` in a thread, a `reminder` comes until somebody acknowledges."""
+    if REMIND in sent.outgoing.key:
+        return "reminder"
+    return sent.outgoing.message.state if sent.outgoing.form in {"root", "message"} else sent.outgoing.form
+
+
+def _pages(sent: Sent) -> bool:
+    """It wakes somebody: a critical incident that begins or gets worse."""
+    said, form = sent.outgoing.message, sent.outgoing.form
+    shown = form in {"root", "message"} or (form == "line" and sent.outgoing.broadcast)
+    return shown and said.severity is Severity.CRITICAL and said.state == "open" and _kind(sent) != "reminder"
 
 
 def _window(dataset: Dataset, window: Window, measured: Measured) -> dict[str, Any]:

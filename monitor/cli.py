@@ -263,6 +263,8 @@ app.command()(acting.ack)
 app.command()(acting.silence)
 app.command()(acting.accept)
 app.command("not-useful")(acting.not_useful)
+app.command()(acting.cause)
+app.command()(acting.unsuspend)
 app.command()(acting.reference)
 app.command()(acting.mark)
 
@@ -353,10 +355,11 @@ def demo(
 
 def main() -> None:
     """The console script."""
-    from monitor import guard
+    from monitor import ending, guard
 
-    fault = guard.fault()
-    if fault:
-        print(fault, file=sys.stderr)
-        sys.exit(WRONG_CONFIG)
-    app()
+    with ending.at_once():
+        fault = guard.fault()
+        if fault:
+            print(fault, file=sys.stderr)
+            sys.exit(WRONG_CONFIG)
+        app()

@@ -21,6 +21,7 @@ from pydantic import (
 from alerts.routing import Names, Zone
 from alerts.rules import REMEMBERED, Rules, SomeOf
 from checks.base import Check
+from checks.control import Budget, Sensitivity
 from monitor.durations import Duration, Span
 from monitor.schedule import A_MONDAY, Calendar
 from monitor.sources.base import Place
@@ -94,6 +95,14 @@ def _no_reference(why: str = "") -> NoReturn:
     raise ValueError(f"{why}write {FORMS}") from None
 
 
+def _budget(value: Any) -> Budget | None:
+    return Budget.read(value) if isinstance(value, str) else value if isinstance(value, Budget) else _no_budget()
+
+
+def _no_budget() -> NoReturn:
+    raise ValueError('write such as "1 per month"')
+
+
 class Dataset(BaseModel):
     """Settings of `[datasets.NAME]`."""
 
@@ -116,6 +125,10 @@ class Dataset(BaseModel):
     auto: bool = Field(True, description="the learned checks on every column; false: only what is listed")
     exclude: Names = Field((), description="columns that the learned checks leave alone")
     checks: tuple[SerializeAsAny[Check], ...] = Field((), description="checks of your own")
+    sensitivity: Sensitivity = Field("normal", description="how narrow learned limits are: low, normal or high")
+    budget: Annotated[Budget | None, BeforeValidator(_budget)] = Field(
+        None, description='windows that may be false alarms: "1 per month"; none: one in ninety'
+    )
     empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
     timeout: Span = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")
     catchup: Span = Field(timedelta(days=7), description="after downtime, windows older than this are left out")

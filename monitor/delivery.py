@@ -103,11 +103,12 @@ def deliver(config: Config, store: Store, name: str, clock: Callable[[], datetim
         return True
     outgoing = _outgoing(claimed)
     try:
-        reference, outgoing = _send_once(channel, claimed, outgoing, settings.send_timeout, settings.lease, began)
+        reference, outgoing, found = _send_once(channel, claimed, outgoing, settings.send_timeout, settings.lease, began)
     except DeliveryError as fault:
         _failed(config, store, claimed, fault, clock())
         return True
-    outbox.finish(store, claimed, state="sent", form=outgoing.form, provider_ref=reference, sent_at=clock(), unknown_since=None)
+    sent = {"form": outgoing.form, "provider_ref": reference, "sent_at": clock(), "unknown_since": None, "found": found}
+    outbox.finish(store, claimed, state="sent", **sent)
     out_of_order.works(config, store, name, clock(), claimed.recipient)
     log.info("delivery key=%s channel=%s state=sent attempts=%d", claimed.key, name, claimed.attempts)
     return True
@@ -121,8 +122,9 @@ def send_test(channel: Channel, name: str, now: datetime, timeout: timedelta) ->
 
 def _send_once(
     channel: Channel, claimed: Claimed, outgoing: Outgoing, timeout: timedelta, lease: timedelta, began: float
-) -> tuple[str | None, Outgoing]:
-    """The reference of the message, and what was sent: looked up first where an earlier try may have arrived."""
+) -> tuple[str | None, Outgoing, bool]:
+    """The reference of the message, what was sent, and whether it was there already: looked up first where an earlier try may
+    have arrived."""
     if claimed.unsure and outgoing.form != "edit" and not channel.folds:
         try:
             found = _within(timeout, lambda: channel.find(outgoing, claimed.first_attempt_at))
@@ -131,7 +133,7 @@ def _send_once(
         else:
             if found is not None:
                 log.info("delivery key=%s channel=%s found by look-up, not sent again", claimed.key, claimed.channel)
-                return found, outgoing
+                return found, outgoing, True
     # A send must end well within the lease, or somebody else may be sending the same.
     begin_by = began + (lease - timeout).total_seconds()
     if time.monotonic() > begin_by:
@@ -141,7 +143,7 @@ def _send_once(
         BEGIN_BY.set(begin_by)
         return channel.send(outgoing)
 
-    return _within(timeout, send), outgoing
+    return _within(timeout, send), outgoing, False
 
 
 def _outgoing(claimed: Claimed) -> Outgoing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -42,7 +43,11 @@ def _result(connection: Connection, config: Config, number: int, now: datetime) 
     if row is None:
         raise Unknown(f"there is no result {number}")
     kept = ("id", "dataset", "check", "status", "severity", "value", "at_least", "at_most", "score", "message")
-    facts = {"result": {name: row[name] for name in kept} | {"start": row["window_start"], "end": row["window_end"]}}
+    judged = json.loads(row["details"]) if row["details"] else None
+    facts: dict[str, Any] = {
+        "judged": judged,
+        "result": {name: row[name] for name in kept} | {"start": row["window_start"], "end": row["window_end"]},
+    }
     if row["status"] in {"passed", "skipped"}:
         return {**facts, "why": f"it {row['status']}: there is nothing to tell of it"}
     held = incidents.c

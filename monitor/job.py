@@ -21,7 +21,8 @@ class Job:
 
     `history`, `reference` and `labelled` (windows once they had their labels) are stored profiles with their times.
     `accepted` says from when on a column's level counts as normal ("": the whole table's), as of `reference_version`;
-    `golden` is the profile of the golden table, once it is measured; `marks` are people's, by window start.
+    `golden` is the profile of the golden table, once it is measured; `marks` are people's, by window start;
+    `not_useful`: (check, segment) -> by what its learned limits are widened for what people said of its findings.
     """
 
     dataset: Dataset
@@ -34,6 +35,7 @@ class Job:
     reference_version: int | None = None
     golden: bytes | None = None
     marks: Mapping[datetime, str] = field(default_factory=dict)
+    not_useful: Mapping[tuple[str, str], float] = field(default_factory=dict)
     labelled: Sequence[tuple[datetime, datetime, bytes]] = ()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checks import control
 from checks.base import Check, View, judged
+from checks.learned import Record
 from checks.result import Result, Status
 from monitor import apart
 
@@ -43,15 +44,29 @@ def judged_apart(pairs: Sequence[bytes], seconds: float) -> list[Result]:
     return results
 
 
-def judged_together(pairs: Sequence[Pair]) -> list[Result]:
-    """The verdicts of these checks on one window; a finding must be odd for the table too, by its own record of alarms."""
+def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[Result]:
+    """The verdicts of these checks on one window; a finding must be odd for the table too, by its own record of alarms.
+
+    `share` of the windows may be false alarms, where the dataset has a budget.
+    """
     first = [(check, view, judged(check, view)) for check, view in pairs]
-    allowance = control.allowance(result for _, _, results in first for result in results)
+    if share is None:
+        allowance = control.allowance(result.record for _, _, results in first for result in results)
+    else:
+        allowance = control.for_budget(_records(first), share)
     found: list[Result] = []
     for check, view, results in first:
         again = allowance > 1 and any(r.status is Status.FAILED and r.record for r in results)
-        found += judged(check, replace(view, allowance=view.allowance * allowance)) if again else results
+        found += judged(check, replace(view, widths={**view.widths, "table": allowance})) if again else results
     return [replace(result, record=()) for result in found]
+
+
+def _records(judged_: Iterable[tuple[Check, View, list[Result]]]) -> Iterator[Record]:
+    """How far out earlier windows were by the limits as people set them: a budget holds at high sensitivity too."""
+    for _, view, results in judged_:
+        wide = view.allowance
+        for result in results:
+            yield result.record if wide == 1 else [(start, out / wide) for start, out in result.record]
 
 
 def _limits(pairs: Sequence[Pair], until: float) -> apart.Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -40,12 +41,14 @@ def failed(config: Config, store: Store, claimed: Claimed, fault: DeliveryError,
             _blocked(config, store, name, "unreachable", str(fault), now)
     elif isinstance(fault, Impossible):
         log.error("channel %s: a message is given up, its content is refused even as plain text: key=%s", name, claimed.key)
+        trouble.refused(config, store, claimed, str(fault), now)
 
 
 def works(config: Config, store: Store, name: str, now: datetime, recipient: str | None = None) -> None:
     """A message was taken, or the credential is."""
     if recipient and addresses.taken(store, name, recipient):
         trouble.ends(config, store, name, now, recipient)
+    trouble.rested(config, store, name, now)
     row = outbox.blocked(store, name)
     if not outbox.unblock(store, name):
         return
@@ -127,7 +130,9 @@ def _refused(config: Config, store: Store, name: str, recipient: str, reason: st
 
 def _tell_suspended(config: Config, store: Store, name: str, recipient: str, reason: str, now: datetime) -> None:
     text = f"{recipient} gets no more mail from channel {name}: it was refused for three weeks ({reason})."
-    todo = (f"take {recipient} out of the channel's `to`, or mend it, take it out, restart, and put it back",)
+    free = f"datavigil unsuspend {shlex.quote(name)} {shlex.quote(recipient)}"
+    out = f"or take {recipient} out of the addresses of channel {name}, then restart or reload"
+    todo = (f"when it takes mail again: {free}", out)
     said = Message("info", f"{recipient} is suspended", text, now, todo=todo, why="three weeks of refusals")
     for other in trouble.told_by(config, store, name):
         key = f"suspended:{name}:{recipient}:{now:%Y%m%d}:{other}"

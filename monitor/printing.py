@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from monitor import compiling
+from monitor import budgets, compiling
 from monitor.config import Config
 from monitor.durations import words
 from monitor.runner import Finished
@@ -202,6 +202,7 @@ def status_facts(config: Config, store: Store, now: datetime) -> dict[str, Any]:
                 "incidents": [f"INC-{i.id}" for i in open_ if i.subject in {name, f"source:{dataset.source}"}],
                 "error": row.error if row else None,
                 "labels_until": labelled.get(name) if dataset.labelled else None,
+                "budget": budgets.spent(store, dataset, now),
             }
         )
     return {
@@ -226,6 +227,7 @@ def status(facts: Mapping[str, Any]) -> list[str]:
         error = f": {d['error']}" if d["error"] else ""
         labels = f"; judged with labels until {moment(d['labels_until'])}" if d["labels_until"] else ""
         lines.append(f"{d['dataset']}: {state}{late}; last window ended {moment(window['end'])}{rows}{labels}{error}")
+        lines += [f"  {budgets.words(d['budget'])}"] if d["budget"] else []
     for name, c in facts["channels"].items():
         broken = f", out of order since {moment(c['broken_since'])}: {c['error']}" if c.get("broken_since") else ""
         lines.append(f"channel {name}: {c['unsent']} unsent{broken}")

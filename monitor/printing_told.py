@@ -14,6 +14,7 @@ def explained(facts: Mapping[str, Any]) -> list[str]:
         r = facts["result"]
         lines += [
             f"result {r['id']}: {r['dataset']}, {moment(r['start'])} to {moment(r['end'])}: {r['message']}",
+            *_judged(facts["judged"] or {}),
             f"  {facts['why']}",
         ]
     if "incident" not in facts:
@@ -43,6 +44,19 @@ def explained(facts: Mapping[str, Any]) -> list[str]:
     lines += [] if facts["deliveries"] else ["  none"]
     lines += [f"silence {s['id']} by {s['author']} until {moment(s['ends_at'])}: {s['reason']}" for s in facts["silences"]]
     return lines
+
+
+def _judged(details: Mapping[str, Any]) -> list[str]:
+    """What a learned limit came from, and why it is not as the history alone would have it."""
+    lines = []
+    if details.get("judge") == "forecast":
+        about = f"{details['number']}: " if details.get("number") else ""
+        lines.append(
+            f"  {about}expected {details['expected']:.4g} by {details['forecast']}; "
+            f"spread {details['spread']:.3g}, {details['limit']:.3g} spreads allowed ({details['windows']} windows)"
+        )
+    widths = [f"{width:.3g} ({why})" for why, width in details.get("widths", {}).items()]
+    return lines + ([f"  limits multiplied by {', '.join(widths)}"] if widths else [])
 
 
 def _acknowledged(facts: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from monitor import backtest, daemon, printing, replay_printing
+from monitor import backtest, daemon, printing, replay_months, replay_printing
 from monitor.config import Config
 from monitor.store.store import Store, StoreError
 
@@ -39,9 +39,8 @@ def run(
     if other and not same:
         return _refused(f"{other.path} has none of these datasets: there is nothing to compare")
     if json:
-        print(
-            printing.as_json(backtest.as_json(found) | ({"against": replay_printing.difference(found, changed)} if changed else {}))
-        )
+        told = backtest.as_json(found) | {"months": replay_months.months(found)}
+        print(printing.as_json(told | ({"against": replay_printing.difference(found, changed)} if changed else {})))
     else:
         print("\n".join(replay_printing.report(found)))
         if changed and other:

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from checks.result import Severity, Status
+from checks.result import Status
 from monitor.backtest import Backtest, messages
+from monitor.replay_months import per_month
 
 MOST = 15
 Key = tuple[str, str, str, str, str]
@@ -18,7 +19,7 @@ Key = tuple[str, str, str, str, str]
 
 def report(found: Backtest) -> list[str]:
     """For people, the most telling first."""
-    return [*_stretches(found), *_incidents(found), *_per_check(found), *_per_week(found), *_suggestions(found)]
+    return [*_stretches(found), *_incidents(found), *_per_check(found), *per_month(found), *_per_week(found), *_suggestions(found)]
 
 
 def _stretches(found: Backtest) -> list[str]:
@@ -40,10 +41,10 @@ def _stretches(found: Backtest) -> list[str]:
 
 
 def _incidents(found: Backtest) -> list[str]:
-    told = messages(found)
-    pages = sum(m["kind"] == "open" and m["severity"] == Severity.CRITICAL for m in told)
+    told = [m for m in messages(found) if m["kind"] != "reminder"]
+    pages = sum(m["page"] for m in told)
     happenings = list(found.telling.incidents.values())
-    lines = ["", f"{len(happenings)} incidents, {len(told)} messages, {pages} of them critical openings"]
+    lines = ["", f"{len(happenings)} incidents, {len(told)} messages, {pages} of them pages"]
     for happening in happenings[:MOST]:
         incident = happening.incident
         over = f"to {_moment(incident.resolved_at)}" if incident.resolved_at else "still open at the end"
@@ -78,7 +79,7 @@ def _per_week(found: Backtest) -> list[str]:
     for happening in found.telling.incidents.values():
         weeks[_week(happening.incident.opened_at)]["incidents"] += 1
     for message in messages(found):
-        weeks[_week(datetime.fromisoformat(message["at"]))]["messages"] += 1
+        weeks[_week(datetime.fromisoformat(message["at"]))]["messages"] += message["kind"] != "reminder"
     if not weeks:
         return []
     lines = ["", "week      findings  incidents  messages"]

@@ -1,7 +1,7 @@
-"""Past windows once more, in order: what the judge would have said of them, and what people would have been told.
+"""Past windows once more, in order: what the judge would have said of them, each with the history that there was at the time.
 
-`verdicts` runs in a worker process and takes each window's profile from what is stored, or measures it; `Telling` takes the
-verdicts of all datasets in the order of time. Both remember in memory only: nothing of a replay reaches a store or a channel.
+`verdicts` runs in a worker process and takes each window's profile from what is stored, or measures it. What people would have
+been told of them is monitor/retelling.py's. Nothing of a replay reaches the store or a channel.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from alerts.incident import Incident, Standing
-from alerts.problem import Problem
-from alerts.telling import Delivery
 from checks.profile import Outdated, Profile
 from checks.question import Sample
 from checks.window import Window
-from monitor import news, worker
-from monitor.config import Config
+from monitor import worker
 from monitor.dataset import Dataset, Fixed, Golden
 from monitor.job import Job, Measured
 from monitor.runner import same_time
@@ -27,9 +23,7 @@ from monitor.schedule import DAY, Calendar
 from monitor.shelf import Shelf
 from monitor.sources.base import Source
 from monitor.store import references
-from monitor.store.decisions import Before, Decision
 from monitor.store.past import Stored
-from monitor.store.telling import Stand
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,7 @@ class Task:
     stored: Mapping[datetime, bytes] = field(default_factory=dict)
     versions: Sequence[SimpleNamespace] = ()
     marks: Mapping[datetime, str] = field(default_factory=dict)
+    not_useful: Mapping[tuple[str, str], float] = field(default_factory=dict)
     measures: bool = True
     """What is not stored may be measured; else such a window is left out."""
     shelf: Shelf | None = None
@@ -126,6 +121,7 @@ def replayed(task: Task) -> Iterator[tuple[Window, Measured]]:
             found.version,
             found.golden or golden,
             task.marks,
+            task.not_useful,
         )
         measured = (stored and _from_stored(job, stored, task.measures)) or _measured(job, task.shelf)
         if measured.state != "done" and stored is not None:
@@ -171,51 +167,3 @@ def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:
         if any(question.key not in profile.answers(population.where, part) for part in parts for question in asked):
             return False
     return True
-
-
-@dataclass
-class Happening:
-    """An incident of the replay with every problem that it ever held, and when it was told to whom."""
-
-    incident: Incident
-    problems: dict[str, Problem] = field(default_factory=dict)
-
-
-@dataclass
-class Telling:
-    """What people would have been told: problems, incidents and deliveries as `monitor.news` decides them, kept in memory."""
-
-    config: Config
-    problems: dict[str, Problem] = field(default_factory=dict)
-    incidents: dict[int, Happening] = field(default_factory=dict)
-    stand: Stand = field(default_factory=Stand)
-    deliveries: list[tuple[datetime, Delivery]] = field(default_factory=list)
-
-    def window(self, dataset: Dataset, window: Window, measured: Measured) -> Decision:
-        """The decision on one more window; call it in the order in which windows close."""
-        now = window.end + dataset.delay
-        decision = news.deciding(self.config, dataset, window, measured, now)(self._before(news.subjects(dataset)))
-        self.problems.update((p.fingerprint, p) for p in decision.news.problems)
-        for change in decision.news.changes:
-            happening = self.incidents.setdefault(change.incident.id, Happening(change.incident))
-            happening.incident = change.incident
-            happening.problems.update((p.fingerprint, p) for p in (*change.members, *change.gone))
-        for delivery in decision.deliveries:
-            self.deliveries.append((delivery.not_before or now, delivery))
-        self.stand = self._after(decision, now)
-        return decision
-
-    def _after(self, decision: Decision, now: datetime) -> Stand:
-        rooted, earlier = dict(self.stand.rooted), dict(self.stand.earlier)
-        for delivery in decision.deliveries:
-            if delivery.incident is not None:
-                rooted[delivery.incident] = rooted.get(delivery.incident, frozenset()) | {delivery.channel}
-        for told in decision.tellings:
-            key = told.incident, told.channel
-            earlier[key] = earlier.get(key, frozenset()) | {told.outcome}
-        return replace(self.stand.after(decision.tellings, now), rooted=rooted, earlier=earlier)
-
-    def _before(self, subjects: Sequence[str]) -> Before:
-        problems = [p for p in self.problems.values() if p.subject in subjects]
-        standing = [h.incident for h in self.incidents.values() if h.incident.subject in subjects and not h.incident.resolved_at]
-        return Before(Standing(problems, standing, max(self.incidents, default=0) + 1), stand=self.stand)

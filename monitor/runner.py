@@ -13,11 +13,9 @@ What is then written down is sent by monitor/delivery.py.
 from __future__ import annotations
 
 import logging
-import signal
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future
-from concurrent.futures import TimeoutError as TooLate
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,16 +23,17 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 
-from checks.result import Family, Result, Status
+from checks.result import Result
 from checks.window import Window
-from monitor import fit, news, worker
+from monitor import news, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed, Golden
+from monitor.ended import errored, judged_at_last, outcome
 from monitor.job import Job, Measured
 from monitor.left_out import left_out
 from monitor.schedule import DAY, Agenda, Calendar, in_turn
 from monitor.sources.faults import plain
-from monitor.store import ledger, past, references, waiting
+from monitor.store import ledger, past, references, useless, waiting
 from monitor.store.decisions import LABELS, Claim, Decision
 from monitor.store.store import Store
 
@@ -222,7 +221,8 @@ class Runner:
         golden = dataset.reference.table if isinstance(dataset.reference, Golden) else None
         found = references.in_force(self.store, dataset.name, window.start, golden)
         marks = references.marked(self.store, dataset.name)
-        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, "marks": marks}
+        said = {"marks": marks, "not_useful": useless.widths(self.store, dataset.name, window.start)}
+        return {"accepted": found.accepted, "reference_version": found.version, "golden": found.golden, **said}
 
     def labelled(self, dataset: Dataset, window: Window) -> list[past.Stored]:
         """The windows before this one as they were with their labels, where a check learns from them."""
@@ -265,7 +265,9 @@ class Runner:
 
     def recorded(self, run: Running, now: datetime) -> Finished:
         """The window, recorded; one whose outcome no store could take is recorded as errored, with that as the reason."""
-        measured = outcome(run.future, run.dataset) if run.so_far is None else judged_at_last(run, run.so_far)
+        measured = (
+            outcome(run.future, run.dataset) if run.so_far is None else judged_at_last(run.future, run.dataset, run.so_far.measured)
+        )
         if run.left_out is not None:
             measured = replace(measured, results=[*measured.results, run.left_out])
         try:
@@ -315,35 +317,6 @@ def same_time(dataset: Dataset, window: Window) -> list[datetime]:
     return [dataset.calendar.holding(at).start for at in days]
 
 
-def outcome(future: Future[Measured], dataset: Dataset) -> Measured:
-    """What a worker came to; a worker that was killed, or died, is an errored window."""
-    try:
-        measured = future.result()
-        return replace(measured, results=[fit.result(result) for result in measured.results])
-    except TooLate:
-        reason = (
-            f"it took longer than {dataset.timeout.total_seconds():g} s and was ended; raise timeout, or make the window smaller"
-        )
-    except Exception as fault:  # Out of memory, a crash in a driver: the window's fault, never the daemon's.
-        reason = _death(fault)
-    return errored(reason)
-
-
-def judged_at_last(run: Running, so_far: Finished) -> Measured:
-    """The window with the verdicts that took long; a worker that died has none, and the checks are errored."""
-    measured = so_far.measured
-    try:
-        late = [fit.result(result) for result in run.future.result()]
-    except Exception as fault:
-        reason = "there was no more time for it; raise the dataset's timeout" if isinstance(fault, TooLate) else _death(fault)
-        checks = {check.name: check for check in run.dataset.checks if check.name in measured.awaited}
-        late = [
-            Result(name, check.kind, check.family, Status.ERRORED, f"{name} could not be judged: {reason}")
-            for name, check in checks.items()
-        ]
-    return replace(measured, results=[*measured.results, *late], apart=None, awaited=())
-
-
 def _both(so_far: Finished | None, decision: Decision | None) -> Decision | None:
     """What was told of a window, first and at last."""
     first = so_far.decision if so_far is not None else None
@@ -351,22 +324,6 @@ def _both(so_far: Finished | None, decision: Decision | None) -> Decision | None
         return decision
     changes = (*first.news.changes, *decision.news.changes)
     return replace(decision, news=replace(decision.news, changes=changes), deliveries=[*first.deliveries, *decision.deliveries])
-
-
-def errored(reason: str) -> Measured:
-    """A window without a verdict, and why."""
-    return Measured("errored", [Result(worker.MEASURE, worker.MEASURE, Family.SOURCE, Status.ERRORED, reason)], error=reason)
-
-
-def _death(fault: Exception) -> str:
-    """How a worker process ended, in words: pebble tells the exit code, negative for a signal."""
-    code = getattr(fault, "exitcode", None)
-    if code == -signal.SIGKILL:
-        return "the worker process was killed, most likely for want of memory; give it more, or make the window smaller"
-    if isinstance(code, int):
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"the worker process died ({how}), most likely in the driver of the source; the window is tried again"
-    return " ".join(f"the worker process failed ({type(fault).__name__}: {fault})".split())
 
 
 def _its_own(fault: Exception) -> bool:

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 from alerts import periods, weekly
 from alerts.plain import clean
 from alerts.telling import NAMED, Delivery
-from alerts.weekly import Budget, Decision, Event, Health, Numbers, Summary, Trend
+from alerts.weekly import Budget, Decision, Event, Numbers, Summary, Trend
 from checks.result import Family, Severity
 from checks.wording import Unit, amount
-from monitor import apart, deciding, fit, kinds
+from monitor import apart, deciding, fit, kinds, own_health
+from monitor.actions import CAUSE
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.store import weeks
@@ -131,7 +132,7 @@ def collected(config: Config, store: Store, week: Week, now: datetime) -> Summar
     """The week's numbers, sentences and charts as the store has them now."""
     due = _due(config, store, week, now)
     drifting = deciding.slow_drift(weeks.daily_scores(store, DRIFTING, week.end - LOOK_BACK, week.end), week.end)
-    rows = weeks.incidents_of(store, week.start, week.end)
+    rows, own = _incidents(store, week)
     still = [row for row in rows if row.resolved_at is None or row.resolved_at >= week.end]
     odd = weeks.by_status(store, week.start, week.end)
     kept = weeks.of_week(store, week.previous.name)
@@ -155,14 +156,14 @@ def collected(config: Config, store: Store, week: Week, now: datetime) -> Summar
         ),
         events=tuple(events),
         trends=_trends(store, list(dict.fromkeys(drawn))[:MOST_CHARTS], week),
-        health=_health(store, week, this, now),
+        health=own_health.health(config, store, week, this, own, now),
         budgets=_budgets(store, config, week),
     )
 
 
 def _numbers(config: Config, store: Store, week: Week, now: datetime) -> Numbers:
     due, done = _due(config, store, week, now), weeks.measured(store, week.start, week.end)
-    rows = weeks.incidents_of(store, week.start, week.end)
+    rows, _ = _incidents(store, week)
     hours = sum((min(r.resolved_at or week.end, week.end) - max(r.opened_at, week.start)).total_seconds() for r in rows) / 3600
     ill = {row.subject for row in rows if row.resolved_at is None or row.resolved_at >= week.end}
     healthy = [n for n, d in config.datasets.items() if done.get(n) and not ill & {n, f"source:{d.source}"}]
@@ -175,6 +176,13 @@ def _numbers(config: Config, store: Store, week: Week, now: datetime) -> Numbers
         evaluated=evaluated,
         due=sum(due.values()),
     )
+
+
+def _incidents(store: Store, week: Week) -> tuple[list[Any], list[Any]]:
+    """Incidents that were open at some time of the week: those of data, and the monitor's own."""
+    found = weeks.incidents_of(store, week.start, week.end)
+    own = [row for row in found if row.subject.startswith(own_health.OWN)]
+    return [row for row in found if row not in own], own
 
 
 def _due(config: Config, store: Store, week: Week, now: datetime) -> dict[str, int]:
@@ -196,7 +204,7 @@ def _events(store: Store, rows: Sequence[Any], week: Week) -> list[Event]:
 
 def _event(row: Any, said: Sequence[Any], week: Week) -> Event:
     over = row.resolved_at is not None and row.resolved_at < week.end
-    notes = [e.text for e in said if e.actor and e.text]
+    causes = [f"{e.text} (noted by {e.actor})" for e in said if e.happened == CAUSE]
     told = next((e.text for e in said if e.happened == "opened" and e.text), row.title)
     return Event(
         about=f"{_subject(row.subject)}: {NAMED[Family(row.family)]}",
@@ -204,7 +212,7 @@ def _event(row: Any, said: Sequence[Any], week: Week) -> Event:
         began=row.opened_at,
         severity=Severity(row.severity),
         lasted=(row.resolved_at - row.opened_at).total_seconds() if over else None,
-        cause=notes[-1] if notes else "",
+        cause=causes[-1] if causes else "",
     )
 
 
@@ -292,26 +300,6 @@ def draw(series: Sequence[tuple[Any, Any]]) -> Iterator[bytes]:
 
     for points, bounds in series:
         yield small(points, bounds)
-
-
-def _health(store: Store, week: Week, this: Numbers, now: datetime) -> Health:
-    sent = weeks.messages(store, week.start, week.end, now)
-    reasons = [
-        f"{r.dataset}: {clean(r.error or 'no reason given', 120)} ({r.n})"
-        for r in weeks.unmeasured(store, week.start, week.end)[:3]
-    ]
-    broken = [
-        f"{r.name} is out of order since {weekly.when(r.blocked_since, week.zone)}: {clean(r.reason or '', 150)}"
-        for r in weeks.broken_channels(store)
-    ]
-    return Health(
-        missed=this.due - this.evaluated,
-        reasons=tuple(reasons),
-        unsent=sent.get("unsent", 0),
-        unknown=sent.get("unknown", 0),
-        given_up=sent.get("given up", 0),
-        channels=tuple(broken),
-    )
 
 
 def _budgets(store: Store, config: Config, week: Week) -> dict[str, Budget]:

@@ -2,44 +2,87 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from alerts.deciding import news
 from alerts.incident import Standing
+from alerts.plain import clean
 from alerts.problem import Sighting
 from alerts.routing import About, Route, first
-from alerts.telling import Subject
+from alerts.telling import CONTENT, Subject
 from checks.result import Family, Result, Severity, Status
 from monitor.config import Config
 from monitor.news import telling
 from monitor.store import decisions
 from monitor.store import telling as told_before
 from monitor.store.decisions import Decision
+from monitor.store.outbox import Claimed
 from monitor.store.store import Store
 from monitor.store.tables import channels, incidents, problems
 
 CHANNEL = "channel:"
 """How the subject of a channel's own incident begins; the channel's name follows."""
 TAKES, ADDRESS = "takes messages", "takes mail"
+REST = timedelta(hours=1)
+"""What is told of a refused content stands so long at least: a message that is taken right after it must not unsay it."""
+MOST_REFUSED = 5
+"""Messages that are told of one by one."""
 
 
 def begins(config: Config, store: Store, channel: str, reason: str, now: datetime, recipient: str | None = None) -> None:
     """The channel (or this recipient of it) takes nothing; told once however many messages it concerns."""
     who = recipient or f"channel {channel}"
-    _seen(config, store, channel, recipient, Status.FAILED, f"{who} takes no messages: {reason}", now)
+    severity = Severity.WARNING if recipient else Severity.CRITICAL
+    result = _result(recipient, Status.FAILED, f"{who} takes no messages: {reason}", severity)
+    _seen(config, store, channel, result, now)
 
 
-def ends(config: Config, store: Store, channel: str, now: datetime, recipient: str | None = None) -> None:
-    """It takes messages again."""
-    _seen(config, store, channel, recipient, Status.PASSED, "a message was taken", now)
+def ends(
+    config: Config, store: Store, channel: str, now: datetime, recipient: str | None = None, why: str = "a message was taken"
+) -> None:
+    """It takes messages again, or is not written to any more."""
+    _seen(config, store, channel, _result(recipient, Status.PASSED, why), now)
 
 
-def _seen(config: Config, store: Store, channel: str, recipient: str | None, status: Status, text: str, now: datetime) -> None:
+def _result(recipient: str | None, status: Status, text: str, severity: Severity | None = None) -> Result:
     check = ADDRESS if recipient else TAKES
-    severity = (Severity.WARNING if recipient else Severity.CRITICAL) if status is Status.FAILED else None
-    result = Result(check, check, Family.SOURCE, status, text, segment=recipient, severity=severity)
+    return Result(check, check, Family.SOURCE, status, text, segment=recipient, severity=severity)
+
+
+def refused(config: Config, store: Store, claimed: Claimed, reason: str, now: datetime) -> None:
+    """A message will never be told in its channel, its content is refused for good: somebody hears that, and what it said."""
+    channel, message = claimed.channel, claimed.message
+    what = message.incident or claimed.key
+    with store.reading() as connection:
+        there = set(connection.execute(_refusals(channel).with_only_columns(problems.c.segment)).scalars())
+    if what not in there and len(there) >= MOST_REFUSED:
+        what = "and more"
+    said = f"channel {channel} refused a message for good, even as plain text ({clean(reason, 150)}); nobody was told there"
+    # What says this was refused as well: quoting it once more would go round in circles.
+    said += f" of: {clean(message.text, 200)}" if not message.title.startswith("channel ") else ""
+    severity = message.severity or Severity.WARNING
+    result = Result(CONTENT, CONTENT, Family.SOURCE, Status.FAILED, said, segment=what, severity=severity)
+    _seen(config, store, channel, result, now)
+
+
+def rested(config: Config, store: Store, channel: str, now: datetime) -> None:
+    """A message was taken: what was refused longer ago than an hour is over."""
+    with store.reading() as connection:
+        old = list(connection.execute(_refusals(channel).where(problems.c.last_end <= now - REST)).mappings())
+    for row in old:
+        over = Result(CONTENT, CONTENT, Family.SOURCE, Status.PASSED, "messages were taken since", segment=row["segment"])
+        _seen(config, store, channel, over, now)
+
+
+def _refusals(channel: str) -> Select[Any]:
+    subject = f"{CHANNEL}{channel}"
+    return select(problems).where(problems.c.subject == subject, problems.c.check == CONTENT, problems.c.state != "ok")
+
+
+def _seen(config: Config, store: Store, channel: str, result: Result, now: datetime) -> None:
     sighting = Sighting(f"{CHANNEL}{channel}", result, now, now)
 
     def work(connection: Connection) -> None:

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checks.base import Check, Past, Table, View, rows_in_all
+from checks.control import WIDTHS
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
 from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
 from checks.result import Family, Result, Severity, Status
@@ -141,7 +142,8 @@ def judge(
             view = _view(job, check, profile, recent, pools.since(since), segment)
             view = replace(view, before=history[-1].profile.schema if history else None)
             (apart if check.apart else here).append((check, view))
-    return [*results, *judged_together(here)], apart
+    share = job.dataset.budget.share(job.dataset.every) if job.dataset.budget else None
+    return [*results, *judged_together(here, share)], apart
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
@@ -238,9 +240,10 @@ def earlier(job: Job) -> list[Stored]:
 
 
 def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
-    """Stored profiles, less those of a form from before this version."""
+    """Stored profiles, less those of a form from before this version and what people called no example of normal."""
     zone = job.dataset.timezone
-    found = [(start, end, _profile(body)) for start, end, body in stored]
+    bad = [start for start, mark in job.marks.items() if mark == "bad"]
+    found = [(s, e, _profile(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
     return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
@@ -321,6 +324,10 @@ def _view(
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
+        widths={
+            "sensitivity": WIDTHS[check.sensitivity or job.dataset.sensitivity],
+            "not useful": job.not_useful.get((check.name, segment or ""), 1.0),
+        },
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )

@@ -219,3 +219,22 @@ def test_until_morning_is_the_next_one_that_is_an_hour_off(now: str, zone: str, 
 def test_an_end_that_is_none_is_refused(length: str | None, until: Any) -> None:
     with pytest.raises(ValueError, match=r"silence|--for|duration"):
         actions.ends(NOON, length, until, "UTC")
+
+
+def test_a_cause_is_noted_also_after_the_end_and_everybody_sees_it(store: Store) -> None:
+    assert actions.note_cause(store, 1, "ann", "a deploy\nof <payments>", NOON).changed
+    resolve(store)
+    assert actions.note_cause(store, 1, "bob", "v812 writes no amount", NOON + 2 * HOUR).changed
+    again = actions.note_cause(store, 1, "cid", "v812 writes no amount", NOON + 3 * HOUR)
+
+    assert (again.said, again.changed) == ("that is noted of INC-1 already", False)
+    assert happened(store) == [("cause", "ann", "a deploy of <payments>"), ("cause", "bob", "v812 writes no amount")]
+    marks = [message.marks for _, form, message in told(store) if form == "edit"]
+    assert marks == [("cause noted by ann: a deploy of <payments>",), ("cause noted by bob: v812 writes no amount",)]
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\x00"])
+def test_no_text_is_no_cause(store: Store, text: str) -> None:
+    with pytest.raises(ValueError, match="write what the cause was"):
+        actions.note_cause(store, 1, "ann", text, NOON)
+    assert happened(store) == []

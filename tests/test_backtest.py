@@ -14,7 +14,8 @@ from checks.window import Window
 from monitor import extent, replay_command, replaying, worker
 from monitor.config import Config, load
 from monitor.job import Job, Measured
-from monitor.replaying import Task, Telling
+from monitor.replaying import Task
+from monitor.retelling import telling_anew
 from monitor.runner import Runner
 from monitor.shelf import Shelf
 from monitor.store import looking, past
@@ -79,9 +80,9 @@ def test_a_replay_says_and_tells_what_the_daemon_did(home: Path) -> None:
     read = config(home)
     store = lived(read)
     found = replaying.verdicts(task(read))
-    telling = Telling(read)
-    for window, measured in found:
-        telling.window(read.datasets["orders"], window, measured)
+    with telling_anew(read) as telling:
+        for window, measured in found:
+            telling.window(read.datasets["orders"], window, measured)
 
     rows = looking.found_results(store, "orders", False, None, 10_000)
     stored = {(r.window_start, r.check, r.column or None): (r.status, r.score, r.message) for r in rows}
@@ -90,9 +91,10 @@ def test_a_replay_says_and_tells_what_the_daemon_did(home: Path) -> None:
     kept = looking.found_incidents(store, everything=True)
     assert {(i.family, i.severity, i.opened_at, i.resolved_at) for i in kept} == {
         (str(h.incident.family), str(h.incident.severity), h.incident.opened_at, h.incident.resolved_at)
-        for h in telling.incidents.values()
+        for h in telling.told.incidents.values()
     }
-    assert any(d.form == "message" and d.message.severity == "critical" for _, d in telling.deliveries)
+    sent = [one.outgoing for one in telling.told.sent]
+    assert any(one.form == "message" and one.message.severity == "critical" for one in sent)
     store.close()
 
 
@@ -155,7 +157,7 @@ def test_the_json_is_what_is_promised_and_no_store_is_made(home: Path, capsys: p
     code, out, _ = replay(home, capsys, json_=True, start=FIRST - 30 * DAY)
     found = json.loads(out)
     assert code == 0
-    assert list(found) == ["datasets", "windows", "incidents", "messages"]
+    assert list(found) == ["datasets", "windows", "incidents", "messages", "months"]
     [stretch] = found["datasets"]
     assert (stretch["from"][:10], stretch["to"][:10], stretch["windows"]) == ("2026-03-01", "2026-03-26", 25)
     assert stretch["note"], "that the range was cut is said"
@@ -167,6 +169,26 @@ def test_the_json_is_what_is_promised_and_no_store_is_made(home: Path, capsys: p
     assert any(p["check"] == "missing(amount)" for p in quality[0]["problems"])
     assert {"at", "channel", "kind", "text"} <= set(found["messages"][0])
     assert not (home / "config.db").exists()
+
+
+def test_each_month_says_what_was_told_in_it(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(replay(home, capsys, json_=True)[1])
+    [_, march] = sorted(found["months"], key=lambda month: month["dataset"] == "orders")
+    told = [m for m in found["messages"] if m["dataset"] == "orders"]
+    assert len(told) < len(found["messages"]), "a digest is of no one dataset"
+    assert (march["dataset"], march["month"], march["windows"]) == ("orders", "2026-03", 25)
+    assert march["incidents"] == len(found["incidents"]) > 1
+    assert march["messages"] == sum(m["kind"] != "reminder" for m in told)
+    assert march["reminders"] == len(told) - march["messages"] > 0
+    assert march["pages"] == sum(m["page"] for m in told) > 0
+    assert {m["severity"] for m in told if m["page"]} == {"critical"}
+
+
+def test_months_in_which_nothing_is_told_are_counted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = replay(home, capsys, end=FIRST + 8 * DAY)
+    assert code == 0
+    assert "1 months of 1 dataset: nothing was told in any of them" in out
+    assert "1 months of 1 dataset; 1 of them with more than one new incident" in replay(home, capsys)[1]
 
 
 def test_people_read_what_was_replayed_found_and_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

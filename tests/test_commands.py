@@ -480,11 +480,18 @@ def test_what_is_done_about_an_incident_is_part_of_its_story(shell: Shell) -> No
     assert shell("ack", "INC-1", "--as", "ann").out == "INC-1 is acknowledged: no more reminders\n"
     late = shell("ack", "1", "--as", "bob", "--json")
     assert (late.code, late.json) == (1, {"said": "ann has acknowledged INC-1 already", "changed": False})
-    for words in (["silence", "1", "--for", "2h"], ["silence", "1", "--lift"], ["not-useful", "1"], ["accept", "1"]):
+    said = (
+        ["silence", "1", "--for", "2h"],
+        ["silence", "1", "--lift"],
+        ["not-useful", "1"],
+        ["cause", "1", "why"],
+        ["accept", "1"],
+    )
+    for words in said:
         done = shell(*words, "--as", "ann")
         assert done.code == 0, done.err
     found = next(i for i in shell("incidents", "--json").json["incidents"] if i["incident"] == "INC-1")
     story = [event["happened"] for event in found["story"]]
-    assert story == ["opened", "acked", "acked", "silenced", "lifted", "not useful", "accepted"]
+    assert story == ["opened", "acked", "acked", "silenced", "lifted", "not useful", "cause", "accepted"]
     wrong = shell("ack", "INC-99")
     assert (wrong.code, wrong.err) == (3, "there is no incident INC-99; datavigil incidents lists those that are open\n")

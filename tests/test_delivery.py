@@ -263,6 +263,9 @@ def test_s4_s5_whatever_happened_to_the_answer_the_message_is_there_once(
     assert slack.keys() == ["1 open", "1 line 2"]
     assert len(slack.roots()) == 1
     assert set(desk.states().values()) == {"sent"}
+    # Where the first try arrived, whatever was ordered, there is one for each message.
+    assert desk.row("1 open").found is (len(slack.asked("chat.postMessage")) == 2)
+    assert desk.row("1 line 2").found is False
 
 
 @pytest.mark.parametrize("accepted", [True, False])

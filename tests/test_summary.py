@@ -17,17 +17,18 @@ from typer.testing import CliRunner
 
 from alerts import weekly, weekly_page, weekly_text
 from alerts.message import Message
+from alerts.telling import Delivery, harmless
 from alerts.weekly import Decision, Event, Health, Numbers, Summary
 from checks.result import Severity
 from checks.window import Window
-from monitor import apart, cli, delivery, fit, summary
+from monitor import actions, apart, cli, delivery, fit, summary
 from monitor.config import Config
 from monitor.job import Measured
 from monitor.store import outbox, weeks
 from monitor.store.store import Store
 from monitor.store.tables import deliveries, events, incidents, results, summaries
 from monitor.summary import Week
-from monitor.testing import SmtpSink
+from monitor.testing import Clock, FakeSlack, Fault, SmtpSink
 from monitor.testing.weeks import SHOP, config, live, measured, quiet, shop, verdict
 
 END = datetime(2026, 11, 22, 23, tzinfo=UTC)
@@ -403,7 +404,104 @@ def test_the_alert_budget_counts_what_was_loud_and_what_was_noise(made: Callable
 
     assert (found.budgets["log"].sent, found.budgets["log"].noise) == (loud, 1)
     assert weekly.budget_line(found, "log").startswith(f"{loud} of 30 alerts this week, {loud - 1} useful, 1 marked as noise")
-    assert any(event.cause == "known" for event in found.events)
+    assert not any(event.cause for event in found.events), "that it was not useful is no cause"
+
+
+def test_only_what_was_noted_as_a_cause_is_told_as_one(made: Callable[..., Config], store: Store, sink: SmtpSink) -> None:
+    config = made(shop, SHOP, 14, sink.server)
+    number = next(r.id for r in weeks.incidents_of(store, END - 7 * DAY, END) if r.subject == "orders")
+    actions.note_cause(store, number, "ann", "a deploy of payments-api", END - 2 * HOUR)
+    actions.note_cause(store, number, "ann", "payments-api v812 writes no amount", END - HOUR)
+    actions.acknowledge(store, number, "bob", END - HOUR)
+    actions.not_useful(store, number, "bob", END - HOUR, "known")
+
+    summary.send_due(config, store, MONDAY)
+    sent(config, store, MONDAY)
+
+    causes = {event.about: event.cause for event in told(store).events if event.cause}
+    assert causes == {"orders: bad values": "payments-api v812 writes no amount (noted by ann)"}
+    (mail,) = sink.mails
+    assert "Cause: payments-api v812 writes no amount (noted by ann)" in " ".join(part(mail, "text/plain").split())
+    assert "payments-api v812 writes no amount (noted by ann)" in " ".join(part(mail, "text/html").split())
+
+
+def own_troubles(store: Store, config: Config) -> None:
+    """A storm, a config that was not taken, a channel that took nothing and one that still does not, in the week."""
+    for number, subject, hours, lasted in (
+        (900, "storm:log", 50, 1),
+        (901, "config:config.toml", 40, 2),
+        (902, "channel:log", 30, 3),
+        (903, "channel:inbox", 20, None),
+    ):
+        at = END - hours * HOUR
+        row = {"subject": subject, "family": "source", "severity": "critical", "since": at, "opened_at": at, "revision": 1}
+        over = at + lasted * HOUR if lasted else None
+        with store.begin() as connection:
+            connection.execute(insert(incidents).values(id=number, resolved_at=over, **row))
+            said = f"channel {subject[8:]} takes no messages: is_archived" if lasted != 2 else 'unknown key "evry"'
+            connection.execute(insert(events).values(incident=number, revision=1, at=at, happened="opened", text=said))
+    outbox.block(store, "inbox", "channel", "550", END - 20 * HOUR, MONDAY + DAY)
+
+
+def test_the_monitors_own_troubles_are_no_incidents_of_the_data(made: Callable[..., Config], store: Store) -> None:
+    config = made(quiet, SHOP, 16)
+    calm = summary.collected(config, store, Week.named("2026-W47", "Europe/Berlin"), MONDAY)
+    own_troubles(store, config)
+
+    found = summary.collected(config, store, Week.named("2026-W47", "Europe/Berlin"), MONDAY)
+
+    assert (calm.quiet, found.quiet) == (True, False)
+    assert found.this == calm.this
+    assert (found.events, found.decisions) == ((), ())
+    assert weekly.subject(found) == "Data quality week 47: no incidents"
+    lines = weekly.health_lines(found)
+    assert [line for line in lines if "inbox" in line] == ["Channel inbox is out of order since Sun 22 Nov 04:00: 550"]
+    assert lines[-3:] == [
+        "Fri 20 Nov 22:00, lasted 1 h: so many incidents began at once that channel log was told of them in one message",
+        'Sat 21 Nov 08:00, lasted 2 h: config.toml was changed and not taken: unknown key "evry"',
+        "Sat 21 Nov 18:00, lasted 3 h: channel log takes no messages: is_archived",
+    ]
+
+
+def test_many_own_troubles_are_counted(made: Callable[..., Config], store: Store) -> None:
+    config = made(quiet, SHOP[:1], 16)
+    row = {"subject": "storm:log", "family": "source", "severity": "critical", "revision": 1}
+    with store.begin() as connection:
+        for number in range(12):
+            at = END - (number + 2) * HOUR
+            connection.execute(insert(incidents).values(id=900 + number, since=at, opened_at=at, resolved_at=at + HOUR, **row))
+
+    found = summary.collected(config, store, Week.named("2026-W47", "Europe/Berlin"), MONDAY)
+
+    assert len(found.health.own) == 11
+    assert found.health.own[-1] == "and 2 more troubles of its own"
+
+
+def test_what_a_look_up_found_already_there_is_counted_as_a_repeat_that_nobody_saw(
+    tmp_path: Path, store: Store, sink: SmtpSink
+) -> None:
+    clock = Clock(END - DAY)
+    with FakeSlack(clock=lambda: clock.now().timestamp()) as slack:
+        team = f'[channels.team]\nkind = "slack"\ntoken = "{slack.token}"\nchannel = "#data-quality"\napi = "{slack.url}"\n'
+        made = config(tmp_path, ["orders"], INBOX.format(server=sink.server, to='["a@example.com"]') + team, '["inbox"]')
+        live(made, store, END, 10, quiet)
+        slack.misbehave([Fault("drop", accepted=taken, method="chat.postMessage") for taken in (True, False, True)])
+        for key in ("a", "b", "c"):
+            outbox.put(store, Delivery(key, None, "team", "message", harmless("team", clock.now())), clock.now())
+        for _ in range(4):
+            delivery.drain(made, store, "team", clock.now)
+            clock.advance(5 * MINUTE)
+    assert sorted(slack.keys()) == ["a", "b", "c"]
+
+    summary.send_due(made, store, MONDAY)
+    sent(made, store, MONDAY)
+
+    assert told(store).health.prevented == 2
+    said = "2 messages not told twice: looked up after an unclear answer, and found there"
+    (mail,) = sink.mails
+    assert said in " ".join(part(mail, "text/plain").split())
+    assert said in " ".join(part(mail, "text/html").split())
+    assert summary.collected(made, store, Week.named("2026-W48", "Europe/Berlin"), MONDAY).health.prevented == 0
 
 
 def test_a_summary_without_pictures_goes_all_the_same(

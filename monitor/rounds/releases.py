@@ -36,6 +36,11 @@ def _kept() -> Select[Any]:
     )
 
 
+def anything(connection: Connection) -> bool:
+    """Something is kept quiet whose end may come."""
+    return connection.execute(_kept().limit(1)).first() is not None
+
+
 def _release(connection: Connection, config: Config, number: int, now: datetime) -> None:
     numbered(connection)
     if connection.execute(_kept().where(tellings.c.incident == number)).first() is None:

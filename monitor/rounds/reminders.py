@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -64,12 +64,24 @@ def _call(connection: Connection, config: Config, number: int, now: datetime) ->
         or hushed(incident, members, telling.active_silences(connection, now), config.maintenance, now)
     ):
         return
-    escalated = route.escalate is not None and told.rooted >= {c for c in route.escalate.to if c in config.channels}
-    call = escalation.due(told.at, told.reminded, escalated, route, config.telling, now)
+    call = escalation.due(told.at, told.reminded, _escalated(config, route, told), route, config.telling, now)
     if call is not None:
         _write(
             connection, config, route, call, incident, _message(connection, incident, members, subject, route, call, now), told, now
         )
+
+
+def following(connection: Connection, config: Config, now: datetime) -> Iterator[datetime]:
+    """When, after `now`, a call of each incident may be due."""
+    for row in connection.execute(_unacknowledged().with_only_columns(incidents)).mappings().all():
+        (route, _), told = belongs(config, incident_of(row)), _told(connection, row["id"])
+        if route is not None and told.at is not None:
+            at = escalation.following(told.at, told.reminded, _escalated(config, route, told), route, config.telling, now)
+            yield from [at] if at is not None else []
+
+
+def _escalated(config: Config, route: Route, told: Told) -> bool:
+    return route.escalate is not None and told.rooted >= {c for c in route.escalate.to if c in config.channels}
 
 
 def belongs(config: Config, incident: Incident) -> tuple[Route | None, Subject]:

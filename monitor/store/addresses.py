@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -33,10 +33,10 @@ def split(store: Store, channel: str, recipients: Sequence[str]) -> None:
         ).all()
         if not rows:
             return
-        wanted = [r for r in recipients if r not in suspended(connection, channel)]
+        left_out = suspended(connection, channel)
         for row in rows:
             said = Message.from_json(json.loads(row.payload))
-            to = [said.to] if said.to else wanted
+            to = [r for r in ([said.to] if said.to else recipients) if r not in left_out]
             mine = update(deliveries).where(deliveries.c.id == row.id)
             if not to:
                 connection.execute(mine.values(state="dead", last_error="every recipient is suspended"))
@@ -87,7 +87,22 @@ def taken(store: Store, channel: str, recipient: str) -> bool:
     return store.attempt(lambda connection: bool(connection.execute(mine).rowcount))
 
 
-def forget(store: Store, channel: str, recipients: Collection[str]) -> None:
+def free(store: Store, channel: str, recipient: str, now: datetime) -> bool:
+    """A suspended recipient gets mail again, and has three weeks anew; False where it is not suspended."""
+    mine = (addresses.c.channel == channel, addresses.c.recipient == recipient, addresses.c.suspended_at.is_not(None))
+    # The row stays until a mail is taken: that ends the trouble that was told.
+    freed = update(addresses).where(*mine).values(suspended_at=None, failed_since=now)
+    return store.attempt(lambda connection: bool(connection.execute(freed).rowcount))
+
+
+def strangers(store: Store, known: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+    """(channel, recipient) of refused ones that are no longer written to; `known` are each channel's recipients."""
+    with store.reading() as connection:
+        rows = connection.execute(select(addresses.c.channel, addresses.c.recipient).order_by(*addresses.primary_key)).all()
+    return [(row.channel, row.recipient) for row in rows if row.recipient not in known.get(row.channel, ())]
+
+
+def forget(store: Store, channel: str, recipient: str) -> None:
     """Who is no longer written to: taken out of the config and put back, an address begins anew."""
-    gone = delete(addresses).where(addresses.c.channel == channel, addresses.c.recipient.not_in(list(recipients)))
+    gone = delete(addresses).where(addresses.c.channel == channel, addresses.c.recipient == recipient)
     store.attempt(lambda connection: connection.execute(gone))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from monitor.sources.faults import plain
 
@@ -148,7 +148,9 @@ def _engine(url: str) -> Engine:
     path = make_url(url).database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT})
+    # In memory (no path) there is but the one connection: with it everything would be gone.
+    pool = NullPool if path else StaticPool
+    engine = create_engine(url, poolclass=pool, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -165,7 +167,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _write_ahead(connection: Any) -> None:
     """WAL mode, which stays with the file. The change to it is refused at once where somebody writes, whatever the timeout."""
     until = time.monotonic() + BUSY_TIMEOUT
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] not in {"wal", "memory"}:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as fault:

@@ -5,15 +5,10 @@ Migrations in `migrations/` make them; a test compares the two.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -23,34 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware time, kept in UTC. SQLite knows no zones, so there it is kept without and read back as UTC."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone must not reach the store")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
+from monitor.store.types import Id, UtcTime
 
 metadata = MetaData(
     naming_convention={
@@ -60,7 +32,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-Id = BigInteger().with_variant(Integer(), "sqlite")
 
 windows = Table(
     "windows",
@@ -284,6 +255,8 @@ deliveries = Table(
     Column("last_error", Text),
     Column("provider_ref", Text),
     Column("sent_at", UtcTime),
+    # It was there already when it was looked up before another try: a repeat that nobody saw.
+    Column("found", Boolean, nullable=False, server_default=text("false")),
     Index(None, "channel", "state"),
     Index(None, "incident", "channel"),
 )

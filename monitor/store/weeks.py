@@ -190,6 +190,13 @@ def messages(store: Store, start: datetime, end: datetime, now: datetime) -> dic
     return out
 
 
+def prevented(store: Store, start: datetime, end: datetime) -> int:
+    """Messages of the week that a look-up found already there: without it they would have been told twice."""
+    query = select(func.count()).where(deliveries.c.found, deliveries.c.sent_at > start, deliveries.c.sent_at <= end)
+    with store.reading() as connection:
+        return connection.execute(query).scalar_one()
+
+
 def broken_channels(store: Store) -> list[Record]:
     with store.reading() as connection:
         return list(connection.execute(select(channels).where(channels.c.blocked_since.is_not(None)).order_by(channels.c.name)))
