@@ -57,8 +57,16 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
     found: list[Result] = []
     for check, view, results in first:
         again = allowance > 1 and any(r.status is Status.FAILED and r.record for r in results)
-        found += judged(check, replace(view, widths={**view.widths, control.TABLE: allowance})) if again else results
+        if again:
+            found += judged(check, replace(view, widths={**view.widths, control.TABLE: allowance}))
+        else:
+            found += _widened(results, allowance)
     return [replace(result, record=()) for result in found]
+
+
+def _widened(results: Sequence[Result], allowance: float) -> list[Result]:
+    """What passed by the narrower limits, scored by those that hold: else what is further out would have the lower score."""
+    return [replace(r, score=r.score / allowance) if r.record and r.score is not None else r for r in results]
 
 
 def _records(judged_: Iterable[tuple[Check, View, list[Result]]]) -> Iterator[Record]:

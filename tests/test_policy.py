@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -13,9 +14,9 @@ import pytest
 
 from checks import control, limits
 from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
-from checks.result import Result, Severity, Status
+from checks.result import Family, Result, Severity, Status
 from checks.window import Window
-from monitor import worker
+from monitor import judging, worker
 from monitor.dataset import Dataset
 from monitor.job import Job
 from monitor.replaying import Task, verdicts
@@ -199,3 +200,9 @@ def test_further_out_is_never_a_lower_score(allowance: float) -> None:
     scores = [limits.score(step / 100, allowance) for step in range(1000)]
     assert scores == sorted(scores)
     assert max(b - a for a, b in pairwise(scores)) < 0.1
+
+
+def test_what_passes_is_scored_by_the_limits_that_hold() -> None:
+    learned, hard = last(rows(99))[0], Result("x", "x", Family.LAYOUT, Status.PASSED, "", score=0.9)
+    near = replace(learned, status=Status.PASSED, score=0.9, record=((START, 0.5),))
+    assert [r.score for r in judging._widened([near, hard], 1.5)] == [pytest.approx(0.6), 0.9]
