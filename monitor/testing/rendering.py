@@ -124,10 +124,6 @@ def _block(block: Payload) -> str:
     return text + (f'<div class="fields">{fields}</div>' if fields else "")
 
 
-def _button(button: Payload) -> str:
-    return f'<span class="button {html.escape(button.get("style", ""))}">{html.escape(button["text"]["text"])}</span>'
-
-
 def _mrkdwn(text: str) -> str:
     """mrkdwn as HTML; only what Slack itself would make of it becomes markup, the rest stays escaped."""
     done, at = [], 0
