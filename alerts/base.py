@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.message import Outgoing
+from alerts.message import Chart, Outgoing
 
 
 class DeliveryError(Exception):
@@ -84,7 +85,7 @@ class Channel(BaseModel):
     """Messages a second that it takes for long, after a small burst; 0: as many as there are."""
 
     fallback: str | None = Field(None, description="the channel that gets what this one cannot take")
-    mention: str | None = Field(None, description="who is mentioned when a critical incident opens")
+    mention: str | None = Field(None, description="who is mentioned when a critical incident opens, and with each reminder")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -108,6 +109,21 @@ class Channel(BaseModel):
         """The reference of a message with our key that arrived after `since`, None if it did not. Raises CannotLookUp,
         and DeliveryError's other subclasses where the asking itself fails."""
         raise CannotLookUp(f"{self.kind} cannot be asked")
+
+    @property
+    def draws(self) -> bool:
+        """It takes charts into the thread of an incident."""
+        return False
+
+    def attach(self, root: str, charts: Sequence[Chart]) -> str:
+        """Put charts into the thread of the message with this reference; the reference of what it made of them. Raises
+        DeliveryError's subclasses. A courtesy: whatever comes of it, it is not tried again."""
+        raise Impossible(f"{self.kind} takes no charts")
+
+    def lacks(self) -> list[str]:
+        """What it may not do and what that costs, a sentence each with what to do about it; asks the service.
+        Raises DeliveryError's subclasses."""
+        return []
 
     @property
     def account(self) -> str:

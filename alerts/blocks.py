@@ -25,13 +25,13 @@ Block = dict[str, Any]
 
 
 def blocks(outgoing: Outgoing, mention: str = "", buttons: bool = False) -> list[Block]:
-    """The layout of a delivery; `mention` (Slack's own form) is used only where a critical incident opens.
+    """The layout of a delivery; `mention` (Slack's own form) is used only where a critical incident opens or calls again.
 
     `buttons`: somebody listens to them.
     """
     message = outgoing.message
     if outgoing.form == "line":
-        return _line(message)
+        return _line(message, _called(outgoing, mention))
     parts = [
         _header(message),
         # A root is edited and its thread tells what changed; a message that stands alone has to say so itself.
@@ -57,7 +57,8 @@ def fallback(outgoing: Outgoing, mention: str = "", limit: int = TEXT) -> str:
 
 def _called(outgoing: Outgoing, mention: str) -> str:
     critical = outgoing.message.severity is Severity.CRITICAL and outgoing.message.state == "open"
-    return mention if outgoing.form == "root" and critical else ""
+    calls = outgoing.form == "root" or (outgoing.form == "line" and outgoing.message.calls)
+    return mention if calls and critical else ""
 
 
 def emoji(message: Message) -> str:
@@ -174,8 +175,9 @@ def _footer(message: Message) -> Block:
     return {"type": "context", "elements": [_mrkdwn(" · ".join(p for p in parts if p))]}
 
 
-def _line(message: Message) -> list[Block]:
+def _line(message: Message, called: str = "") -> list[Block]:
     """One line of a thread: what changed, or else the story, and no more."""
     repeat = " (may repeat)" if message.may_repeat else ""
-    line = _section(f"{emoji(message)} {safe(news(message) or message.text or message.title, FINDINGS)}{repeat}")
+    said = f"{emoji(message)} {safe(news(message) or message.text or message.title, FINDINGS)}{repeat}"
+    line = _section(f"{said} {called}".rstrip())
     return [line] if line else []

@@ -60,6 +60,8 @@ class Message:
     """How unusual the gravest finding is: `highest in 90 days · 2 of the last 3 windows bad`."""
     mute: str = ""
     """The command that keeps it quiet."""
+    calls: bool = False
+    """Nobody has acknowledged it: whoever is mentioned when it opens is mentioned again."""
 
     def marked(self) -> Message:
         """The same message, saying that it may be a repeat."""
@@ -102,6 +104,15 @@ class Message:
 
 def _text(value: str | datetime) -> str:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture (PNG) for an incident's thread: its title, and in words what it shows."""
+
+    png: bytes
+    title: str
+    text: str
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from alerts.durations import Span
-from alerts.periods import instant, parsed
+from alerts.periods import DAY, instant, parsed
 from checks.result import Severity
 
 
@@ -38,17 +38,18 @@ class Quiet:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
     def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
-        """The end of the quiet hours that `now` lies in, None outside of them. By the wall clock, so clock changes move it."""
-        local = now.astimezone(zone)
-        clock = local.time()
-        if self.start < self.end:
-            inside, day = self.start <= clock < self.end, local.date()
-        else:
-            inside = clock >= self.start or clock < self.end
-            day = local.date() + timedelta(days=1) if clock >= self.start else local.date()
-        end = instant(day, self.end, zone)
-        # In the hour that comes twice the end may have been before: quiet once is enough.
-        return end if inside and end > now else None
+        """The end of the quiet hours that `now` lies in, None outside of them. By the wall clock, so clock changes move it.
+
+        They begin and end at instants, once a day each: of a time that comes twice the first counts, for one that the clock
+        leaps over the first instant after it.
+        """
+        today = now.astimezone(zone).date()
+        for day in (today - DAY, today):
+            last = day if self.start < self.end else day + DAY
+            end = instant(last, self.end, zone)
+            if instant(day, self.start, zone) <= now < end:
+                return end
+        return None
 
 
 def quiet_hours(text: Any) -> Quiet:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,25 +12,19 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from alerts.base import (
     CannotLookUp,
     Channel,
-    ChannelBroken,
     CredentialBroken,
     DeliveryError,
-    Impossible,
-    RateLimited,
     RootGone,
     Unknown,
 )
 from alerts.blocks import blocks, fallback
-from alerts.message import Outgoing
-from alerts.wire import post, remaining
+from alerts.message import Chart, Outgoing
+from alerts.slack_calls import IMPOSSIBLE, SlackRefusal, answer, call, client_of, meaning, names, pages, scopes
+from alerts.slack_upload import uploaded
 from checks.result import Severity
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
-
-
-def _names(words: str) -> frozenset[str]:
-    return frozenset(words.split())
 
 
 EVENT = "datavigil"
@@ -43,37 +34,12 @@ PLAIN = 3000
 EARLIER = timedelta(hours=1)
 """Slack's clock may be this much behind ours when we look for a message."""
 
-BROKEN = _names(
-    """
-    channel_not_found not_in_channel is_archived restricted_action restricted_action_read_only_channel
-    channel_is_archived restricted_action_thread_only_channel restricted_action_non_threadable_channel
-    team_access_not_granted user_not_in_channel messages_tab_disabled is_inactive
-    """
-)
-REFUSED = _names(
-    """
-    invalid_auth not_authed token_revoked token_expired account_inactive missing_scope ekm_access_denied no_permission
-    not_allowed_token_type org_login_required access_denied two_factor_setup_required team_not_found
-    """
-)
-IMPOSSIBLE = _names(
-    """
-    msg_too_long msg_blocks_too_long invalid_blocks invalid_blocks_format too_many_attachments no_text
-    metadata_too_large invalid_metadata_format invalid_metadata_schema markdown_text_conflict
-    """
-)
-GONE = _names("message_not_found cant_update_message edit_window_closed thread_not_found cannot_reply_to_message")
-LIMITED = _names("ratelimited rate_limited message_limit_exceeded")
-UNSEEN = _names("missing_scope not_in_channel channel_not_found no_permission not_allowed_token_type")
+UNSEEN = names("missing_scope not_in_channel channel_not_found no_permission not_allowed_token_type")
 """On a look-up these only say that we may not look: posting can work all the same."""
 
 
-class SlackRefusal(Exception):
-    """Slack's answer was `ok: false`; the message is its name for the reason."""
-
-
 class Slack(Channel):
-    """A Slack channel, by a bot token with the scope chat:write.
+    """A Slack channel, by a bot token with the scope chat:write, and files:write for charts.
 
     The scopes channels:history (groups:history for a private channel) let it look up whether a message arrived, so that
     nothing is posted twice; without them a repeat after a lost connection is marked "(may repeat)". To look up by a
@@ -93,6 +59,7 @@ class Slack(Channel):
         "https://slack.com/api/", description="Slack's address; GovSlack and tests have others", pattern=r"^https?://\S+$"
     )
     timeout: float = Field(10, gt=0, le=120, description="seconds that one delivery may take in all")
+    charts: bool = Field(True, description="a chart into the thread of each incident that opens; needs files:write")
 
     MENTION: ClassVar[str] = r"<!(here|channel|everyone)>|<@[A-Z0-9]+>|<!subteam\^[A-Z0-9]+>"
     _ids: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -111,14 +78,14 @@ class Slack(Channel):
 
     def send(self, outgoing: Outgoing) -> str:
         """Posts, edits or answers; the reference is `CHANNELID:ts`."""
-        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        client = self._client()
         mention = " ".join(who for who in (self.mention, self._owner(outgoing)) if who)
         method, body = self._request(outgoing, mention)
         try:
-            said = _call(client, method, {**body, "blocks": blocks(outgoing, mention, self.app_token is not None)})
+            said = call(client, method, {**body, "blocks": blocks(outgoing, mention, self.app_token is not None)})
         except SlackRefusal as refusal:
             if str(refusal) not in IMPOSSIBLE:
-                raise _meaning(str(refusal), self.where) from None
+                raise meaning(str(refusal), self.where) from None
             said = self._plainly(client, method, {**body, "text": fallback(outgoing, mention, PLAIN)})
         return self._reference(said)
 
@@ -127,35 +94,62 @@ class Slack(Channel):
         return f"slack {self.api} {self.token.get_secret_value()}"
 
     def probe(self) -> bool:
-        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        client = self._client()
         try:
-            _call(client, "auth.test", {})
+            call(client, "auth.test", {})
         except SlackRefusal as refusal:
-            raise _meaning(str(refusal), self.where) from None
+            raise meaning(str(refusal), self.where) from None
         return True
+
+    @property
+    def draws(self) -> bool:
+        return self.charts
+
+    def attach(self, root: str, charts: Sequence[Chart]) -> str:
+        channel, _, thread = root.rpartition(":")
+        try:
+            return f"{channel}:{uploaded(self._client(), channel, thread, charts, self.timeout, self.where)}"
+        except SlackRefusal as refusal:
+            if str(refusal) == "missing_scope":
+                raise CredentialBroken(WITHOUT[CHARTS]) from None
+            raise meaning(str(refusal), self.where) from None
+
+    def lacks(self) -> list[str]:
+        try:
+            granted = scopes(self._client())
+        except SlackRefusal as refusal:
+            raise meaning(str(refusal), self.where) from None
+        # A private channel is read by another scope, and only Slack knows which kind this one is.
+        reads = granted is None or granted & HISTORY
+        draws = granted is None or not self.charts or CHARTS in granted
+        return [WITHOUT[scope] for scope, has in (("channels:history", reads), (CHARTS, draws)) if not has]
+
+    def _client(self) -> WebClient:
+        return client_of(self.token.get_secret_value(), self.api, self.timeout, self.where)
 
     def _plainly(self, client: WebClient, method: str, body: dict[str, Any]) -> dict[str, Any]:
         """Once more without layout, under the same key: what Slack cannot lay out it may still say."""
         try:
             # An edit that leaves its blocks out would keep the old ones.
-            return _call(client, method, {**body, "blocks": []} if method == "chat.update" else body)
+            return call(client, method, {**body, "blocks": []} if method == "chat.update" else body)
         except SlackRefusal as refusal:
-            raise _meaning(str(refusal), self.where) from None
+            raise meaning(str(refusal), self.where) from None
 
     def _owner(self, outgoing: Outgoing) -> str:
-        """The owner as a mention, where it is an e-mail address that Slack knows and a critical incident opens; else nothing.
+        """The owner as a mention, where it is an e-mail address that Slack knows and a critical one opens or calls; else nothing.
 
         A courtesy: whatever goes wrong costs the mention, and at most a quarter of the time that the message has.
         """
         message = outgoing.message
         owners = [f.value for f in message.facts if f.label == "Owner" and isinstance(f.value, str)]
-        opens = outgoing.form == "root" and message.state == "open" and message.severity is Severity.CRITICAL
+        loud = outgoing.form == "root" or (outgoing.form == "line" and message.calls)
+        opens = loud and message.state == "open" and message.severity is Severity.CRITICAL
         if not opens or not owners or not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", owners[0]):
             return ""
         if owners[0] not in self._people:
-            client = _client(self.token.get_secret_value(), self.api, self.timeout / 4, self.where)
+            client = client_of(self.token.get_secret_value(), self.api, self.timeout / 4, self.where)
             try:
-                found = _answer(client, "users.lookupByEmail", params={"email": owners[0]})
+                found = answer(client, "users.lookupByEmail", params={"email": owners[0]})
             except SlackRefusal as refusal:
                 # Nobody of that address today may be somebody tomorrow, but that is not worth a call per incident.
                 found = {}
@@ -198,7 +192,7 @@ class Slack(Channel):
         """By the key in the metadata of the channel's (or the thread's) messages. An edit is never found: it may be repeated."""
         if outgoing.form == "edit":
             return None
-        client = _client(self.token.get_secret_value(), self.api, self.timeout, self.where)
+        client = self._client()
         try:
             return self._found(client, outgoing, since - EARLIER)
         except SlackRefusal as refusal:
@@ -206,17 +200,17 @@ class Slack(Channel):
                 raise CannotLookUp(f"{self.where} cannot be read ({refusal}): {SCOPES}") from None
             if str(refusal) == "thread_not_found":
                 return None
-            raise _meaning(str(refusal), self.where) from None
+            raise meaning(str(refusal), self.where) from None
 
     def _found(self, client: WebClient, outgoing: Outgoing, oldest: datetime) -> str | None:
         asked: dict[str, Any] = {"oldest": f"{oldest.timestamp():.6f}", "include_all_metadata": True, "limit": 200}
         if outgoing.form == "line":
             channel, _, ts = _root(outgoing).rpartition(":")
-            pages = _pages(client, "conversations.replies", {**asked, "channel": channel, "ts": ts})
+            found = pages(client, "conversations.replies", {**asked, "channel": channel, "ts": ts})
         else:
             channel = self._id(client, outgoing.near)
-            pages = _pages(client, "conversations.history", {**asked, "channel": channel})
-        for page in pages:
+            found = pages(client, "conversations.history", {**asked, "channel": channel})
+        for page in found:
             for message in page.get("messages", []):
                 metadata = message.get("metadata") or {}
                 if metadata.get("event_type") == EVENT and metadata.get("event_payload", {}).get("key") == outgoing.key:
@@ -237,7 +231,7 @@ class Slack(Channel):
         refused = ""
         for types in ("public_channel", "private_channel"):
             try:
-                for page in _pages(client, "users.conversations", {"types": types, "limit": 999, "exclude_archived": True}):
+                for page in pages(client, "users.conversations", {"types": types, "limit": 999, "exclude_archived": True}):
                     for channel in page.get("channels", []):
                         if channel.get("name") == self.channel.removeprefix("#"):
                             return str(channel["id"])
@@ -250,6 +244,12 @@ class Slack(Channel):
         )
 
 
+CHARTS, HISTORY = "files:write", {"channels:history", "groups:history"}
+WITHOUT = {
+    "channels:history": "without the scope channels:history (groups:history for a private channel) a message whose sending broke "
+    "off may come twice, marked (may repeat); grant it to the bot",
+    CHARTS: "without the scope files:write there are no charts in its threads; grant it to the bot, or set charts = false",
+}
 SCOPES = "grant channels:history (groups:history for a private channel) and invite the bot"
 
 
@@ -257,73 +257,3 @@ def _root(outgoing: Outgoing) -> str:
     if not outgoing.root or ":" not in outgoing.root:
         raise RootGone(f"there is no root message to {'edit' if outgoing.form == 'edit' else 'answer'}")
     return outgoing.root
-
-
-def _client(token: str, api: str, timeout: float, where: str) -> WebClient:
-    """Slack's own client on our own wire: it retries after a lost connection (and then posts twice), and its timeout does
-    not bound an answer that drips."""
-    from slack_sdk import WebClient
-
-    until = time.monotonic() + timeout
-
-    class Client(WebClient):
-        def _perform_urllib_http_request_internal(self, url: str, req: Any) -> dict[str, Any]:
-            answer = post(url, req.data or b"", dict(req.header_items()), remaining(until), where)
-            if answer.status == 429:
-                raise RateLimited(f"{where} asks for a pause of {answer.pause:g} s", answer.pause)
-            if answer.status >= 500 or not _is_object(answer.body):
-                raise Unknown(f"{where} answered {answer.status} with something that is not Slack's")
-            return {"status": answer.status, "headers": dict(answer.headers.items()), "body": answer.body.decode()}
-
-    silent = logging.getLogger("alerts.slack.sdk")
-    # What goes wrong is raised, and logged once by who sends; the SDK would log it too, and whole bodies at debug.
-    silent.setLevel(logging.CRITICAL)
-    return Client(token, base_url=api, retry_handlers=[], logger=silent)
-
-
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body), dict)
-    except ValueError:
-        return False
-
-
-def _call(client: WebClient, method: str, body: dict[str, Any]) -> dict[str, Any]:
-    """One call; Slack's answer. Raises SlackRefusal with Slack's name for what it refused, or a DeliveryError."""
-    return _answer(client, method, json=body)
-
-
-def _pages(client: WebClient, method: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    cursor = ""
-    while True:
-        page = _answer(client, method, params={**asked, **({"cursor": cursor} if cursor else {})})
-        yield page
-        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-        if not cursor:
-            return
-
-
-def _answer(client: WebClient, method: str, **request: Any) -> dict[str, Any]:
-    from slack_sdk.errors import SlackApiError, SlackClientError
-
-    try:
-        response = client.api_call(method, **request)
-    except SlackApiError as refusal:
-        name = str(refusal.response.get("error") or "")
-        raise SlackRefusal(name if re.fullmatch(r"[a-z0-9_]{1,80}", name) else "an unnamed error") from None
-    except (SlackClientError, ValueError) as fault:
-        raise Unknown(f"Slack's client gave up ({type(fault).__name__})") from None
-    return dict(response.data) if isinstance(response.data, dict) else {}
-
-
-def _meaning(name: str, where: str) -> DeliveryError:
-    said = f"{where} refused: {name}"
-    if name in BROKEN:
-        return ChannelBroken(said)
-    if name in REFUSED:
-        return CredentialBroken(said)
-    if name in IMPOSSIBLE:
-        return Impossible(said)
-    if name in GONE:
-        return RootGone(said)
-    return RateLimited(said, 30.0) if name in LIMITED else Unknown(said)

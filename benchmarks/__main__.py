@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import comparing, comparison, growing, growth, landing, page, startup
+from benchmarks import comparing, comparison, growing, growth, judging, landing, page, startup
 from benchmarks.children import ROOT, Failed, run
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -93,6 +93,11 @@ def many(_folder: Path, given: argparse.Namespace) -> str | None:
     return "\n\n".join(part for part in parts if part) or None
 
 
+def replay(_folder: Path, given: argparse.Namespace) -> str | None:
+    """A backtest from stored profiles; a year takes some minutes to measure first."""
+    return printed_by("replay", ["--days", "30"] if given.quick else [], "{}")
+
+
 def printed_by(program: str, arguments: list[str], form: str) -> str | None:
     """What another program of this folder prints, dated; None where there is no such program."""
     if importlib.util.find_spec(f"benchmarks.{program}") is None:
@@ -106,12 +111,18 @@ def ours() -> str:
     return ", ".join(f"{name} {version(name)}" for name in VERSIONS)
 
 
+def judged(_folder: Path, _given: argparse.Namespace) -> str:
+    return f"{page.dated(ours())}\n\n{judging.section()}"
+
+
 SECTIONS: dict[str, Callable[[Path, argparse.Namespace], str | None]] = {
     "comparison": compare,
     "growth": grow,
     "accuracy": exact,
     "start-up": start,
     "many": many,
+    "judgement": judged,
+    "replay": replay,
 }
 
 

@@ -25,7 +25,7 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.measuring.measure import measure, pinned, reading
-from monitor.rejudging import Measured, replayed
+from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
 
 HISTORY_OF_PERSISTING = 120
@@ -45,9 +45,11 @@ def main(data: Path, out: Path, persist: bool, wanted: set[str]) -> None:
         # Of faults that stay, the windows before them are history; so is the warm-up, of which nothing is counted.
         begin = len(rows) - STAY if persist else sum(row["phase"] == "warmup" for row in rows)
         dataset = profiles.dataset(name.rsplit("-", 1)[0], rows[0]["start"]).model_copy(update={"name": name})
-        windows = [Measured(window(dataset, row["start"]), profiles.of(name.rsplit("-", 1)[0], row)) for row in rows]
+        stored = {window(dataset, row["start"]): profiles.of(name.rsplit("-", 1)[0], row).to_bytes() for row in rows}
+        bodies = {at.start: body for at, body in stored.items()}
+        task = Task(dataset, profiles.source, list(stored), bodies, measures=False, history=begin)
         began = time.perf_counter()
-        judged += [verdicts(name, at, results) for at, results in replayed(dataset, windows, begin)]
+        judged += [written(name, at, found.results) for at, found in verdicts(task)]
         seconds.append((time.perf_counter() - began) / (len(rows) - begin))
         sys.stderr.write(f"{name}: {len(rows) - begin} windows, {seconds[-1] * 1000:.0f} ms each" + "\n")
         # After each stream, so that a run that is stopped has told what it knew.
@@ -55,7 +57,7 @@ def main(data: Path, out: Path, persist: bool, wanted: set[str]) -> None:
     (out / "cost.txt").write_text(f"{sum(seconds) / len(seconds) * 1000:.1f} ms per window\n")
 
 
-def verdicts(stream: str, at: Window, results: Any) -> dict[str, Any]:
+def written(stream: str, at: Window, results: Any) -> dict[str, Any]:
     return {
         "dataset": stream,
         "start": at.start.isoformat(),

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned, people
-from checks.control import Sensitivity
+from checks.control import TABLE, Sensitivity
+from checks.learned import Allowance
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -78,9 +79,10 @@ class View:
     column begins there already; one that looks at many columns cuts each column's past itself."""
 
     @property
-    def allowance(self) -> float:
-        """By what learned limits are multiplied in all."""
-        return math.prod(self.widths.values())
+    def allowance(self) -> Allowance:
+        """By what learned limits are multiplied."""
+        table = self.widths.get(TABLE, 1.0)
+        return Allowance(math.prod(width for why, width in self.widths.items() if why != TABLE), table)
 
     @property
     def expected(self) -> frozenset[datetime]:
@@ -177,8 +179,9 @@ class Check(BaseModel):
     @property
     def watched(self) -> tuple[str, ...]:
         """The columns it is about, for its id and for "is it there?"; empty: the table."""
-        column = getattr(self, "column", None)
-        return tuple(getattr(self, "columns", None) or ((column,) if column else ()))
+        # Asked often, and pydantic takes long to say that there is no such field.
+        column = self.__dict__.get("column")
+        return tuple(self.__dict__.get("columns") or ((column,) if column else ()))
 
     @property
     def name(self) -> str:

@@ -18,6 +18,8 @@ WIDEST = 1.5
 """No record of alarms widens limits more than this, unless a budget asks for it."""
 WIDEST_BUDGET = 5.0
 """Nor does a budget more than this: a table that is so restless is better told what is usual."""
+TABLE = "table"
+"""Under which name the table's own record widens."""
 FORGIVEN = 1
 """Windows of the history that may have been further out than the limits."""
 FEWEST = 8

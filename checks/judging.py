@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from checks.learned import Learned, Point, Trace
+    from checks.learned import Allowance, Learned, Point, Trace
     from checks.window import Window
 
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
-WORSE = 1.5
-"""Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
 CHANCE = 3.0
 """Spreads by which two windows of the same kind may differ."""
+WORSE = 1.5
+"""Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
 GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
@@ -56,7 +56,7 @@ def judged(
     traces: Sequence[Trace],
     pasts: Sequence[Sequence[Point]],
     window: Window,
-    allowance: float,
+    allowance: Allowance,
     expected: Collection[datetime] = (),
 ) -> list[Learned]:
     """The verdicts on traces with these pasts (finite values only, enough of them), which are of the same windows."""
@@ -67,7 +67,7 @@ def judged(
     values = np.stack([scales.onto([p.value for p in past], t.scale, size) for t, past, size in along], axis=1)
     floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
     like, same = learned.alike(pasts[0], window)
-    keys = (*(learned.key(p.window) for p in pasts[0]), learned.key(window) if same else -1)
+    keys = (*learned.keys(pasts[0]), learned.key(window) if same else -1)
     fine = np.array([p.window.start in expected for p in pasts[0]])
     sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
@@ -75,7 +75,9 @@ def judged(
     found = []
     for place, (trace, past, size) in enumerate(along):
         at_least, at_most, score, middle, name, spread, limit = _verdict(sides, place, trace, size, allowance)
-        group = [p for p in past if learned.key(p.window) == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
+        group = (
+            [p for p, k in zip(past, keys[:-1], strict=True) if k == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
+        )
         low, high = learned.inner(group)
         found.append(
             learned.Learned(
@@ -116,27 +118,25 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
             columns = np.arange(values.shape[1])
             chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in enough])[best, columns]
-            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward, fine))
-    return [_within(one, other, fine) for one, other in zip(sides, reversed(sides), strict=True)]
+            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
+    within = [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
+    return [_said_to_be_fine(side, fine) for side in within] if fine.any() else within
 
 
-def _within(side: Side, other: Side, fine: Flags) -> Side:
+def _within(side: Side, other: Side) -> Side:
     """Where the other forecast is much better, this one only tells whether the like was there before: a Monday like a Sunday was,
     a Monday with fewer rows than any Sunday was not. Its errors have two humps, not a tail that could be drawn out."""
     import numpy as np
 
     worse = side.typical > WORSE * other.typical
-    seen = np.maximum(limits.seen(side.sizes), _fine(side.sizes, fine))
-    return replace(side, limit=np.where(worse, np.minimum(side.limit, seen), side.limit))
+    return replace(side, limit=np.where(worse, np.minimum(side.limit, limits.seen(side.sizes)), side.limit))
 
 
-def _fine(sizes: Array, fine: Flags) -> Array:
-    """Somebody said of these windows that they were fine: as far off as they were is no finding, give or take chance."""
+def _said_to_be_fine(side: Side, fine: Flags) -> Side:
+    """Somebody said so of these windows: as far off as they were is no finding, give or take chance."""
     import numpy as np
 
-    if not fine.any():
-        return np.zeros(sizes.shape[1])
-    return np.asarray(np.nan_to_num(sizes[fine]).max(axis=0) + CHANCE)
+    return replace(side, limit=np.maximum(side.limit, np.nan_to_num(side.sizes[fine]).max(axis=0) + CHANCE))
 
 
 def _typical(errors: Array) -> Array:
@@ -149,17 +149,16 @@ def _typical(errors: Array) -> Array:
     return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
-def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array, fine: Flags) -> Side:
+def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array) -> Side:
     import numpy as np
 
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
-    limit = np.maximum(limits.limit(sizes), _fine(sizes, fine))
-    return Side(names, centre, spread[-1], limit, sizes, _typical(errors))
+    return Side(names, centre, spread[-1], limits.limit(sizes), sizes, _typical(errors))
 
 
 def _verdict(
-    sides: Sequence[Side], place: int, trace: Trace, typical: float, allowance: float
+    sides: Sequence[Side], place: int, trace: Trace, typical: float, allowance: Allowance
 ) -> tuple[float | None, float, float, float, str, float, float]:
     """at_least, at_most, score and what was expected, by whom; spread and limit: of the side that finds it least odd."""
     now = float(scales.onto(trace.value, trace.scale, typical)) if math.isfinite(trace.value) else math.inf
@@ -173,8 +172,9 @@ def _verdict(
                 max(up, abs(float(scales.onto(expected + s * trace.least, trace.scale, typical)) - centre)) for s in (1, -1)
             )
         out = now - centre
-        score = min(limits.score(out / up if out > 0 else (0.0 if trace.upward else -out / down), allowance), HIGHEST_SCORE)
-        at_least = None if trace.upward else scales.back(centre - down * allowance, trace.scale, typical)
-        at_most = scales.back(centre + up * allowance, trace.scale, typical)
+        off = (out / up if out > 0 else (0.0 if trace.upward else -out / down)) / allowance.people
+        score = min(limits.score(off, allowance.table), HIGHEST_SCORE)
+        at_least = None if trace.upward else scales.back(centre - down * allowance.both, trace.scale, typical)
+        at_most = scales.back(centre + up * allowance.both, trace.scale, typical)
         told.append((at_least, at_most, score, expected, side.names[place], spread, limit))
     return min(told, key=lambda t: t[2])

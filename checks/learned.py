@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks import scales
 from checks.result import HIGHEST_SCORE, Severity
@@ -37,6 +37,21 @@ LONGEST = 90
 """Windows of history that are looked at."""
 SEASONS = timedelta(days=90)
 """How far back the windows of the same weekday or hour may lie."""
+
+
+class Allowance(NamedTuple):
+    """By what limits are multiplied. What `people` asked for moves warning and page; what the `table`'s record of alarms widens
+    moves the warning only."""
+
+    people: float = 1.0
+    table: float = 1.0
+
+    @property
+    def both(self) -> float:
+        return self.people * self.table
+
+
+USUAL = Allowance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,7 @@ class Learned:
     forecaster: str = ""
     spread: float = 0.0
     limit: float = 0.0
-    allowance: float = 1.0
+    allowance: Allowance = USUAL
     record: Sequence[tuple[datetime, float]] = field(default=(), compare=False, repr=False)
 
     def words(self, unit: Unit) -> str:
@@ -117,7 +132,7 @@ class Learned:
             "forecast": self.forecaster,
             "spread": self.spread,
             "limit": self.limit,
-            "allowance": self.allowance,
+            "allowance": self.allowance.both,
             "windows": self.windows,
             "like": self.like.strip(),
             "usual": [self.low, self.high],
@@ -132,7 +147,7 @@ def judge(
     scale: Scale,
     upward: bool = False,
     least: float = 0.0,
-    allowance: float = 1.0,
+    allowance: Allowance = USUAL,
     expected: Collection[datetime] = (),
 ) -> Learned | Learning:
     """`value`, measured on `rows` rows of `window`, against `past`; see `judge_all`."""
@@ -140,7 +155,7 @@ def judge(
 
 
 def judge_all(
-    traces: Sequence[Trace], window: Window, allowance: float = 1.0, expected: Collection[datetime] = ()
+    traces: Sequence[Trace], window: Window, allowance: Allowance = USUAL, expected: Collection[datetime] = ()
 ) -> list[Learned | Learning]:
     """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
     fine: what is as far off as they were is no finding."""
@@ -162,9 +177,16 @@ def judge_all(
 
 def together(records: Sequence[Record]) -> Record:
     """Of several numbers' records, the furthest out each window was."""
+    alike_: dict[tuple[datetime, ...], list[tuple[float, ...]]] = {}
+    for record in records:
+        if record:
+            starts, outs = zip(*record, strict=True)
+            alike_.setdefault(starts, []).append(outs)
+    # Mostly all are of the same windows, and there are many of them.
     found: dict[datetime, float] = {}
-    for start, out in (one for record in records for one in record):
-        found[start] = max(found.get(start, 0.0), out)
+    for starts, many in alike_.items():
+        for start, out in zip(starts, map(max, *many) if len(many) > 1 else many[0], strict=True):
+            found[start] = max(found.get(start, 0.0), out)
     return tuple(sorted(found.items()))
 
 
@@ -193,6 +215,18 @@ def key(window: Window) -> int:
     return start.weekday() if window.length >= timedelta(hours=22) else start.hour
 
 
+def keys(past: Sequence[Point]) -> tuple[int, ...]:
+    """The key of each window."""
+    zone = past[0].window.timezone if past else "UTC"
+    return _keys(tuple(p.window.start for p in past), tuple(p.window.end for p in past), zone)
+
+
+@lru_cache(maxsize=256)
+def _keys(starts: tuple[datetime, ...], ends: tuple[datetime, ...], zone: str) -> tuple[int, ...]:
+    # Of all numbers of a table the windows are the same, and times are found faster than windows.
+    return tuple(key(Window(start, end, zone)) for start, end in zip(starts, ends, strict=True))
+
+
 def alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
     """The windows of the same weekday or hour, and how to say so; none where there are too few."""
     this = key(window)
@@ -200,7 +234,7 @@ def alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
         return "", []
     start = window.local_start
     said = f" on {start:%A}s" if window.length >= timedelta(hours=22) else f" at {start:%H:%M}"
-    same = [p for p in past if key(p.window) == this and window.start - p.window.start <= SEASONS]
+    same = [p for p, k in zip(past, keys(past), strict=True) if k == this and window.start - p.window.start <= SEASONS]
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 

@@ -65,7 +65,10 @@ class Counts:
 
     @property
     def total(self) -> int:
-        return sum(self.counts.values()) + self.other
+        if "total" not in self.cache:
+            self.cache["total"] = sum(self.counts.values()) + self.other
+        found: int = self.cache["total"]
+        return found
 
     def plus(self, other: Counts) -> Counts:
         """Added; the distinct count survives only where both sides are complete."""

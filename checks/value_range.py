@@ -111,7 +111,7 @@ class ValueRange(Check):
         least, most = min(lo for lo, _ in seen), max(hi for _, hi in seen)
         # A constant column has no range: then its own size is the measure. Halves, so that no difference overflows.
         room = max(most / 2 - least / 2, abs(most) / 2, abs(least) / 2, 0.5) if most == least else most / 2 - least / 2
-        room *= view.allowance
+        room *= view.allowance.people
         beyond = max(least / 2 - low / 2, high / 2 - most / 2, 0.0)
         score = min(beyond / room, HIGHEST_SCORE)
         usual = f"usual: {amount(least, self.unit)} to {amount(most, self.unit)}, {len(seen)} windows"

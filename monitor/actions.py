@@ -289,7 +289,7 @@ def _event(connection: Connection, incident: Incident, happened: str, who: str, 
 def _tell(connection: Connection, incident: Incident, said: str, change: Callable[[Message], Message], now: datetime) -> None:
     """The root shows it and a line in the thread says it, where the root is out; nobody is called for it."""
     for channel, last in _rooted(connection, incident.id):
-        message = change(replace(Message.from_json(json.loads(last.payload)), note=said, at=now))
+        message = change(replace(Message.from_json(json.loads(last.payload)), note=said, at=now, calls=False))
         forms: tuple[tuple[Form, str], ...] = (("edit", "rev"), ("line", "line"))
         for form, name in forms:
             key = key_of(incident.id, incident.opened_at, channel, f"{name}:{incident.revision}")

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -41,8 +41,27 @@ PING = 5.0
 
 def listeners(config: Config, store: Store, clock: Callable[[], datetime]) -> list[Listener]:
     """One for each Slack app of the channels; none where no channel has an app token."""
-    apps = {(c.app_token.get_secret_value(), c.api): c for c in config.channels.values() if isinstance(c, Slack) and c.app_token}
-    return [Listener(config, store, clock, channel) for channel in apps.values()]
+    return [Listener(config, store, clock, channel) for channel in _apps(config).values()]
+
+
+def renewed(old: Sequence[Listener], config: Config, store: Store, clock: Callable[[], datetime]) -> list[Listener]:
+    """Those to go on with by a new config: an app that is still there stays connected, one that left ends, a new one begins."""
+    apps = _apps(config)
+    kept = {listener.app: listener for listener in old if listener.app in apps}
+    for listener in old:
+        if listener.app not in kept:
+            listener.stop()
+        listener.config = config
+    fresh = [Listener(config, store, clock, channel) for app, channel in apps.items() if app not in kept]
+    for listener in fresh:
+        listener.start()
+    return [*kept.values(), *fresh]
+
+
+def _apps(config: Config) -> dict[tuple[str, str], Slack]:
+    """Each Slack app, by its token and address, with a channel of it."""
+    slacks = [channel for channel in config.channels.values() if isinstance(channel, Slack)]
+    return {(c.app_token.get_secret_value(), c.api): c for c in slacks if c.app_token}
 
 
 class Listener:
@@ -53,6 +72,12 @@ class Listener:
         self.ping = ping
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self._run, name="datavigil-buttons", daemon=True)
+
+    @property
+    def app(self) -> tuple[str, str]:
+        """What tells its app from others."""
+        token = self.channel.app_token
+        return (token.get_secret_value() if token else "", self.channel.api)
 
     def start(self) -> None:
         self.thread.start()

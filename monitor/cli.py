@@ -148,7 +148,7 @@ def backtest(
     start: Annotated[str | None, typer.Option("--from", help="the first day, or a time; default: all there is")] = None,
     end: Annotated[str | None, typer.Option("--to", help="the last day, or up to a time; default: now")] = None,
     against: Annotated[Path | None, typer.Option(help="another config: what it would have told more and less")] = None,
-    plot: Annotated[Path | None, typer.Option(help="draw it into this HTML file")] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw it into this file, .png or .html")] = None,
     config: ConfigPath = DEFAULT,
     json: AsJson = False,
 ) -> None:
@@ -198,6 +198,7 @@ def test_channel(name: str, config: ConfigPath = DEFAULT, json: AsJson = False) 
         # A channel that prints must not get between the facts.
         with redirect_stdout(sys.stderr) if json else nullcontext():
             reference = delivery.send_test(channel, name, daemon.now(), read.daemon.send_timeout)
+            lacks = delivery.lacking(channel, read.daemon.send_timeout)
     except DeliveryError as fault:
         if json:
             print(printing.as_json({"channel": name, "sent": False, "error": str(fault)}))
@@ -205,9 +206,9 @@ def test_channel(name: str, config: ConfigPath = DEFAULT, json: AsJson = False) 
             print(f"{name} ({channel.where}): {fault}", file=sys.stderr)
         raise typer.Exit(FAILED) from None
     if json:
-        print(printing.as_json({"channel": name, "sent": True, "reference": reference}))
+        print(printing.as_json({"channel": name, "sent": True, "reference": reference, "lacks": lacks}))
     else:
-        print(f"sent to {name} ({channel.where})")
+        print("\n".join([f"sent to {name} ({channel.where})", *lacks]))
 
 
 @app.command()

@@ -40,13 +40,6 @@ SECTIONS = {
     "heartbeat": "[heartbeat]",
 }
 """Name -> the heading under which it is written."""
-NOT_YET = {
-    "config": (),
-    "dataset": ("late", "rows"),
-    "source": (),
-    "route": (),
-}
-"""Keys of the design that this version knows of and does not act on: it says so instead of refusing or pretending."""
 
 
 class ConfigError(Exception):
@@ -64,7 +57,7 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class Config:
-    """The whole config, checked. `notes` are sentences worth telling at start: what was left out, what is not acted on."""
+    """The whole config, checked. `notes` are sentences worth telling at start: what was left out."""
 
     path: Path
     store: StoreSettings = field(default_factory=StoreSettings)
@@ -102,10 +95,9 @@ class _Reading:
 
     def config(self, written: dict[str, Any]) -> Config:
         for name in written:
-            if name not in SECTIONS and name not in NOT_YET["config"]:
-                self.fault("top level", unknown("section", name, SECTIONS, NOT_YET["config"]))
+            if name not in SECTIONS:
+                self.fault("top level", unknown("section", name, SECTIONS))
         summary = self.settings("[summary]", written.get("summary", {}), SummarySettings) or SummarySettings()
-        written = self.known("", written, "config")
         store = self.settings("[store]", written.get("store", {}), StoreSettings) or StoreSettings()
         daemon = self.settings("[daemon]", written.get("daemon", {}), DaemonSettings) or DaemonSettings()
         reports = self.settings("[reports]", written.get("reports", {}), ReportSettings) or ReportSettings()
@@ -182,7 +174,6 @@ class _Reading:
             return None
 
     def source(self, place: str, name: str, body: Any) -> Source | None:
-        body = self.known(place, body, "source")
         if not isinstance(body, dict):
             self.fault(place, "must be a section with keys")
             return None
@@ -236,7 +227,6 @@ class _Reading:
             return None
         if len(name) > LONGEST_NAME or not name.isprintable():
             self.fault(place, f"its name must be at most {LONGEST_NAME} printable characters")
-        body = self.known(place, body, "dataset")
         # Its checks are looked at even where the dataset itself is wrong, so that all faults are told at once.
         checks = self.checks(place, body.get("checks", []))
         if "name" in body:
@@ -287,15 +277,6 @@ class _Reading:
             elif channel.fallback == name:
                 self.fault(f'channel "{name}"', "fallback: it cannot stand in for itself; name another channel")
 
-    def known(self, place: str, body: Any, what: str) -> Any:
-        """A section without the keys that this version does not act on; they are told as notes."""
-        if not isinstance(body, dict):
-            return body
-        for key in NOT_YET[what]:
-            if key in body:
-                self.notes.append(f"{place}{': ' if place else ''}{key} is not acted on by this version yet")
-        return {key: value for key, value in body.items() if key not in NOT_YET[what]}
-
     def routes(
         self, written_routes: Any, channels: Mapping[str, Channel], written: dict[str, Any], summary: SummarySettings
     ) -> tuple[Route, ...]:
@@ -311,9 +292,7 @@ class _Reading:
         out: list[Route] = []
         for count, part in enumerate(written_routes, start=1):
             here = f"route {count}"
-            body = self.known(here, part, "route")
-            if isinstance(body, dict):
-                body = {"timezone": summary.timezone, **body}
+            body = {"timezone": summary.timezone, **part} if isinstance(part, dict) else part
             route: Route | None = self.settings(here, body, Route)
             if route is None:
                 continue

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from checks.window import Window
 from monitor import buttons, delivery, reload, removed, rounds, summary, systemd
+from monitor.charting.drawer import Drawer, charted
 from monitor.coarsening import Coarsening
 from monitor.config import Config
 from monitor.dataset import Dataset
@@ -41,6 +42,7 @@ COARSEN = timedelta(seconds=2)
 HOUSEKEEPING = timedelta(seconds=60)
 SUMMARY = timedelta(seconds=60)
 BEAT = timedelta(seconds=5)
+STEADY = ("tick", "collect", "coarsen", "housekeeping")
 ALIVE = 30.0
 """Seconds since the last tick that ended, within which systemd's watchdog is told that we live."""
 PAUSE_AFTER_FAULT = timedelta(seconds=5)
@@ -54,8 +56,8 @@ def now() -> datetime:
 class Sender:
     """A channel's own thread: a channel that hangs delays no other."""
 
-    def __init__(self, config: Config, store: Store, name: str) -> None:
-        self.config, self.store, self.name = config, store, name
+    def __init__(self, config: Config, store: Store, name: str, sent: Callable[[], None] = lambda: None) -> None:
+        self.config, self.store, self.name, self.sent = config, store, name, sent
         self.wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.run, name=f"datavigil-{name}", daemon=True)
@@ -73,7 +75,8 @@ class Sender:
     def run(self) -> None:
         while self.wakes.get() and not self.ending.is_set():
             try:
-                delivery.drain(self.config, self.store, self.name, now, most=20, ended=self.ending.is_set)
+                if delivery.drain(self.config, self.store, self.name, now, most=20, ended=self.ending.is_set):
+                    self.sent()
             except Exception as fault:  # The rows stay written down; the next wake tries again.
                 log.error("channel %s: %s", self.name, _said(self.store, fault))
 
@@ -83,7 +86,8 @@ class Daemon:
 
     def __init__(self, config: Config, store: Store, runner: Runner) -> None:
         self.config, self.store, self.runner = config, store, runner
-        self.senders = {name: Sender(config, store, name) for name in config.channels}
+        self.drawer = Drawer(config, store, now)
+        self.senders = {name: Sender(config, store, name, self.drawer.wake) for name in config.channels}
         self.coarsening = Coarsening(config, store, runner.workers)
         self.reporter = Reporter(config, store, now)
         self.listeners = buttons.listeners(config, store, now)
@@ -150,6 +154,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.start()
         self.reporter.thread.start()
+        self.drawer.thread.start()
         for listener in self.listeners:
             listener.start()
         self.heartbeat.start()
@@ -167,6 +172,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.stop()
         self.reporter.stop()
+        self.drawer.stop()
         for listener in self.listeners:
             listener.stop()
         # One patience for all of them: each send is bounded by it.
@@ -174,6 +180,7 @@ class Daemon:
         for sender in self.senders.values():
             sender.thread.join(max(until - time.monotonic(), 0.0))
         self.reporter.thread.join(2.0)
+        self.drawer.thread.join(2.0)
         with self._turn:
             try:
                 self.runner.collect(now())
@@ -197,9 +204,9 @@ class Daemon:
         for line in said:
             log.info("%s", line)
         self.runner.take(self.config)
+        self.drawer.take(self.config)
         self.coarsening.config = self.reporter.config = self.config
-        for listener in self.listeners:
-            listener.config = self.config
+        self.listeners = buttons.renewed(self.listeners, self.config, self.store, now)
         self.heartbeat.config = self.last_resort.config = self.config
         for name, sender in list(self.senders.items()):
             if name in self.config.channels:
@@ -207,7 +214,7 @@ class Daemon:
             else:
                 self.senders.pop(name).stop()
         for name in self.config.channels.keys() - self.senders.keys():
-            self.senders[name] = Sender(self.config, self.store, name)
+            self.senders[name] = Sender(self.config, self.store, name, self.drawer.wake)
             self.senders[name].thread.start()
         # Maybe that is what was mended.
         outbox.try_again(self.store)
@@ -243,10 +250,10 @@ class Daemon:
                 self._not_before = time.monotonic() + PAUSE_AFTER_FAULT.total_seconds()
                 log.error("%s: %s", job, _said(self.store, fault))
                 if isinstance(fault, SQLAlchemyError):
-                    self.last_resort.failed(_said(self.store, fault), now())
+                    # What is done once does not come to say that it works again; a tick does.
+                    self.last_resort.failed(job if job in STEADY else "tick", _said(self.store, fault), now())
             else:
-                if job == "tick":
-                    self.last_resort.works()
+                self.last_resort.works(job)
             # A tick that failed has ended too: the process lives, and its store is said elsewhere.
             self.turned = time.monotonic()
 
@@ -291,6 +298,7 @@ def due_at(
             rounds.due(config, store, clock())
             deliver_now(config, store, clock())
             # Last: whoever is to be told has been.
+            charted(config, store, clock)
             if reported(config, store, reports, clock):
                 deliver_now(config, store, clock())
 

@@ -116,6 +116,7 @@ class Dataset(BaseModel):
     every: Duration = Field(timedelta(days=1), description="the length of a window: 15m, 1h, 1d, 1w")
     origin: date = Field(A_MONDAY, description="the day from which windows of several days are counted; default: a Monday")
     delay: Duration = Field(timedelta(0), description="wait this long after a window closes")
+    late: Span | None = Field(None, description="so long after its end a window is looked at once more, for rows that came late")
     timezone: Zone = Field("UTC", description="windows begin at its midnight; times without a zone are in it")
     reference: Annotated[Previous | Fixed | Golden, BeforeValidator(_reference)] = Field(
         Previous(days=28),
@@ -142,6 +143,7 @@ class Dataset(BaseModel):
         None, ge=1000, description="of a window with more rows, measure about so many, picked at random; its results say so"
     )
     mask: Names = Field((), description="columns whose values are never shown")
+    rows: bool = Field(False, description="true: a message shows up to five of the bad rows, without the columns in `mask`")
     _labels: bool = PrivateAttr(False)
 
     @model_validator(mode="after")
@@ -152,6 +154,8 @@ class Dataset(BaseModel):
             raise ValueError(
                 "time_column is missing: it cuts the table into windows (a path with {start:%Y-%m-%d} in it needs none)"
             )
+        if self.late is not None and self.late <= self.delay:
+            raise ValueError("late must be longer than delay, after which a window is looked at for the first time")
         _ = self.calendar
         return self
 

@@ -120,6 +120,14 @@ def send_test(channel: Channel, name: str, now: datetime, timeout: timedelta) ->
     return _within(timeout, lambda: channel.send(outgoing))
 
 
+def lacking(channel: Channel, timeout: timedelta) -> list[str]:
+    """What a channel says it may not do, a sentence each; nothing where it cannot be asked."""
+    try:
+        return _within(timeout, channel.lacks)
+    except DeliveryError:
+        return []
+
+
 def _send_once(
     channel: Channel, claimed: Claimed, outgoing: Outgoing, timeout: timedelta, lease: timedelta, began: float
 ) -> tuple[str | None, Outgoing, bool]:

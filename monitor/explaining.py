@@ -29,7 +29,8 @@ def explain(config: Config, store: Store, what: str, now: datetime) -> dict[str,
 
     Raises Unknown.
     """
-    found = re.fullmatch(r"(?:(?:INC-|inc-)(\d+)|(\d+))", what.strip())
+    # No store counts further.
+    found = re.fullmatch(r"(?:(?:INC-|inc-)(\d{1,18})|(\d{1,18}))", what.strip())
     if not found:
         raise Unknown(f"{what!r} is neither an incident (INC-12) nor the number of a result (see results --json)")
     with store.reading() as connection:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -21,6 +21,8 @@ from monitor.proposing import TIMEOUT, Proposal, proposals, quoted
 from monitor.sources.base import Source, scheme_of
 
 VARIABLE = "SOURCE_PASSWORD"
+MOST, LEARNING, OFTEN, OFTEN_SHARE = 5, 8, 3, 0.05
+"""Incidents that are named; windows without learned verdicts; windows, and share of all, in which a column fails too often."""
 WINDOWS = 60
 """Windows of the past on which the proposal is tried."""
 
@@ -118,12 +120,47 @@ def _without_noise(config: Config, watched: list[Proposal]) -> tuple[list[Propos
             kept.append(proposal)
             said.append(f"{proposal.name}: not tried on the past: {fault}")
             continue
-        failed = Counter(r.check for _, _, m in found.windows for r in m.results if r.status in {Status.FAILED, Status.ERRORED})
-        noise = [rule for rule in proposal.rules if failed[rule.name]]
-        kept.append(replace(proposal, rules=[rule for rule in proposal.rules if rule not in noise]))
-        said.append(f"{proposal.name}: tried on {len(found.windows)} windows, {len(found.telling.incidents)} incidents")
-        said += [f"  left out, as it failed {failed[r.name]} times: {r.name}" for r in noise]
+        quiet, lines = _quieter(found, proposal)
+        kept.append(quiet)
+        said += lines
     return kept, said
+
+
+def _quieter(found: backtest.Backtest, proposal: Proposal) -> tuple[Proposal, list[str]]:
+    """Without the rules that failed, and the columns that often did; with what would still have been told."""
+    failed = Counter(r.check for _, _, m in found.windows for r in m.results if r.status in {Status.FAILED, Status.ERRORED})
+    noise = [rule for rule in proposal.rules if failed[rule.name]]
+    exclude = _noisy(found, {rule.name for rule in proposal.rules})
+    told = backtest.told(found.config, [_less(one, {rule.name for rule in noise}, exclude) for one in found.windows])
+    count = len(told.incidents)
+    lines = [f"{proposal.name}: tried on {len(found.windows)} windows, {count} incident{'s' * (count != 1)}"]
+    lines += [f"  left out, as it failed in {failed[rule.name]} of the windows: {rule.name}" for rule in noise]
+    lines += [f"  not watched: {column}: {why}" for column, why in exclude.items()]
+    for happening in list(told.incidents.values())[:MOST]:
+        first = next(iter(happening.problems.values()))
+        lines.append(f"  would have told on {happening.incident.opened_at:%Y-%m-%d}: {first.message}")
+    rules = [rule for rule in proposal.rules if rule not in noise]
+    return replace(proposal, rules=rules, exclude=exclude), lines
+
+
+def _noisy(found: backtest.Backtest, rules: set[str]) -> dict[str, str]:
+    """Columns whose learned checks failed in many windows: what is often odd is not odd."""
+    bad = {
+        (r.column, w.start) for _, w, m in found.windows for r in m.results if r.status is Status.FAILED and r.check not in rules
+    }
+    judged = max(len(found.windows) - LEARNING, 1)
+    counts = Counter(column for column, _ in bad if column)
+    return {
+        column: f"its learned checks failed in {n} of {len(found.windows)} windows"
+        for column, n in counts.items()
+        if n >= OFTEN and n > judged * OFTEN_SHARE
+    }
+
+
+def _less(one: backtest.Verdict, rules: set[str], columns: Collection[str]) -> backtest.Verdict:
+    dataset, window, measured = one
+    left = [r for r in measured.results if r.check not in rules and r.column not in columns]
+    return dataset, window, replace(measured, results=left)
 
 
 def text(where: Where, watched: Sequence[Proposal], skipped: Sequence[Proposal], said: Sequence[str]) -> str:
@@ -149,9 +186,12 @@ def text(where: Where, watched: Sequence[Proposal], skipped: Sequence[Proposal],
 def _dataset(proposal: Proposal, source: str) -> list[str]:
     heading = proposal.name if re.fullmatch(r"[\w-]+", proposal.name, re.ASCII) else quoted(proposal.name)
     lines = [f"[datasets.{heading}]", *(f"# {reason}" for reason in proposal.reasons)]
-    lines += [f"source = {quoted(source)}", f"table = {quoted(proposal.table)}"]
+    what = f"query = {quoted(proposal.query)}" if proposal.query else f"table = {quoted(proposal.table)}"
+    lines += [f"source = {quoted(source)}", what]
     lines += [f"time_column = {quoted(proposal.time_column)}"] if proposal.time_column else []
     lines.append(f'every = "{proposal.every}"')
+    lines += [f"# {column}: {why}" for column, why in proposal.exclude.items()]
+    lines += [f"exclude = [{', '.join(map(quoted, proposal.exclude))}]"] if proposal.exclude else []
     if proposal.rules:
         lines.append("# Beside these every column is watched with bounds learned from its own past.")
         lines += ["checks = [", *(f"  {rule.toml},  # {rule.reason}" for rule in proposal.rules), "]"]

@@ -13,6 +13,8 @@ from monitor.dataset import Dataset
 from monitor.sources.base import Source
 
 State = Literal["done", "no_data", "errored"]
+ROWS = "bad rows"
+"""Where rows that a finding is about stand in its details, as text."""
 
 
 @dataclass(frozen=True)

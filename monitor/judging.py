@@ -57,7 +57,11 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
     found: list[Result] = []
     for check, view, results in first:
         again = allowance > 1 and any(r.status is Status.FAILED and r.record for r in results)
-        found += judged(check, replace(view, widths={**view.widths, "table": allowance})) if again else _widened(results, allowance)
+        found += (
+            judged(check, replace(view, widths={**view.widths, control.TABLE: allowance}))
+            if again
+            else _widened(results, allowance)
+        )
     return [replace(result, record=()) for result in found]
 
 
@@ -69,7 +73,7 @@ def _widened(results: Sequence[Result], allowance: float) -> list[Result]:
 def _records(judged_: Iterable[tuple[Check, View, list[Result]]]) -> Iterator[Record]:
     """How far out earlier windows were by the limits as people set them: a budget holds at high sensitivity too."""
     for _, view, results in judged_:
-        wide = view.allowance
+        wide = view.allowance.people
         for result in results:
             yield result.record if wide == 1 else [(start, out / wide) for start, out in result.record]
 

@@ -24,26 +24,29 @@ KINDS = ("slack", "mail")
 
 
 class LastResort:
-    """Told of each fault of the store and of each time it works; the first fault that lasts is told, then one an hour."""
+    """Told of each fault of the store and of each job that works again; the first fault that lasts is told, then one an hour.
+
+    By job: on a full disk what is small still fits, so a tick may work while no result is recorded.
+    """
 
     def __init__(self, config: Config, patience: timedelta = PATIENCE) -> None:
         self.config, self.patience = config, patience
-        self.since: float | None = None
+        self.failing: dict[str, float] = {}
         self.told = float("-inf")
         self.senders = ThreadPoolExecutor(max_workers=4, thread_name_prefix="datavigil-last-resort")
 
     @property
     def troubled(self) -> bool:
-        return self.since is not None
+        return bool(self.failing)
 
-    def works(self) -> None:
-        self.since = None
+    def works(self, job: str) -> None:
+        self.failing.pop(job, None)
 
-    def failed(self, reason: str, now: datetime) -> bool:
-        """The store took nothing, and why; True where somebody is told of it with this. Does not wait for the sending."""
+    def failed(self, job: str, reason: str, now: datetime) -> bool:
+        """The store took nothing from this job, and why; True where somebody is told of it. Does not wait for the sending."""
         clock = time.monotonic()
-        self.since = clock if self.since is None else self.since
-        lasting = clock - self.since >= self.patience.total_seconds()
+        since = self.failing.setdefault(job, clock)
+        lasting = clock - since >= self.patience.total_seconds()
         if not lasting or clock - self.told < EVERY.total_seconds():
             return False
         self.told = clock

@@ -18,7 +18,7 @@ from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from monitor.config import Config
 from monitor.dataset import Dataset
-from monitor.job import Measured
+from monitor.job import ROWS, Measured
 from monitor.left_out import LEFT_OUT, left_out_of
 from monitor.pasting import bad_rows
 from monitor.sources.base import scheme_of
@@ -60,7 +60,7 @@ def deciding(config: Config, dataset: Dataset, window: Window, measured: Measure
         for change in found.changes:
             incident = change.incident
             said = _subject(dataset, window, measured, incident.subject != own, before.reports.get(incident.id))
-            said = _evident(config, dataset, window, change, said, before)
+            said = _evident(config, dataset, window, measured, change, said, before)
             route = first(config.routes, about(dataset, incident))
             rows, tellings = telling(config, route, change, stand, said, now)
             stand = stand.after(tellings, now)
@@ -212,7 +212,9 @@ def subject(dataset: Dataset, whole_source: bool) -> Subject:
     return Subject(dataset.name, dataset.owner, dataset.tags, dataset.runbook, dataset.downstream, dataset.timezone)
 
 
-def _evident(config: Config, dataset: Dataset, window: Window, change: Change, said: Subject, before: Before) -> Subject:
+def _evident(
+    config: Config, dataset: Dataset, window: Window, measured: Measured, change: Change, said: Subject, before: Before
+) -> Subject:
     """What there is to see of the gravest finding: how unusual it is, how often it was bad, where, and the rows themselves."""
     lead = change.members[0] if change.members else None
     if lead is None or lead.subject != dataset.name:
@@ -226,8 +228,18 @@ def _evident(config: Config, dataset: Dataset, window: Window, change: Change, s
         said,
         lead=" · ".join(word for word in (before.unusual(lead), often) if word),
         where=", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else ""),
-        code=bad_rows(dataset, scheme, window, lead),
+        code="\n".join(filter(None, (bad_rows(dataset, scheme, window, lead), _rows(measured, change)))) or None,
     )
+
+
+def _rows(measured: Measured, change: Change) -> str:
+    """Rows of the gravest finding that has any, as comments below the query; there are none unless the dataset shows rows."""
+    found = {(r.check, r.column, r.segment): (r.details or {}).get(ROWS) for r in measured.results}
+    for problem in change.members:
+        rows = found.get((problem.check, problem.column, problem.segment))
+        if rows:
+            return "\n".join((f"-- rows of {problem.check}:", *(f"-- {row}" for row in rows)))
+    return ""
 
 
 def _subject(dataset: Dataset, window: Window, measured: Measured, whole_source: bool, report: str | None) -> Subject:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checks.question import column_kind
+from monitor.related import parents
 from monitor.sources.base import Place, Source, SourceError
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ LIKELY = (
 CHANGES = re.compile(r"updat|modif|delet|birth|expir|valid|due|until", re.IGNORECASE)
 """Times that move after the row was written, or lie elsewhere: they cut no windows."""
 DAY_IN_NAME = re.compile(r"(?<!\d)(?:(\d{4})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d))(?!\d)")
+AMOUNTS = re.compile(
+    r"amounts?|prices?|costs?|total|subtotal|fees?|tax|paid|revenue|sales|salary|wage|quantity|qty|units|count|distance"
+    r"|length|width|height|weight|size|area|volume|age|duration|capacity|stock"
+)
+"""Words in the names of numbers of which less than nothing makes no sense."""
+NO_TIME = "no column says when a row came to be, so it cannot be cut into windows"
 ENOUGH, FEW = 200, 20
 """Rows from which on a rule may be read off the data; different values of a column that is a list of choices."""
 
@@ -58,16 +65,33 @@ class Proposal:
     reasons: Sequence[str] = ()
     rules: Sequence[Rule] = ()
     skipped: str = ""
-    columns: Sequence[str] = field(default_factory=tuple)
+    columns: Sequence[str] = ()
+    rows: int = 0
+    key: str | None = None
+    query: str | None = None
+    """Instead of the table, where its rows get their time from another one."""
+    exclude: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not watched, each with the reason."""
 
 
 def proposals(source: Source, folder: Path | None) -> list[Proposal]:
     """What there is at a source; `folder`: of files. Raises SourceError, SourceDown where it cannot be looked at."""
     with source.connect(TIMEOUT) as connection:
         if folder is not None:
-            return [_looked(source, connection, *one) for one in _file_tables(folder)]
+            return [_looked(source, connection, name, Place(table), glob, days) for name, table, glob, days in _file_tables(folder)]
         names = sorted(connection.list_tables())
-        return [_looked(source, connection, name, name, name, 0) for name in names if not name.startswith(("sqlite_", "pg_"))]
+        found = [_looked(source, connection, name, Place(name)) for name in names if not name.startswith(("sqlite_", "pg_"))]
+        return [_timed(source, connection, one, found) for one in found]
+
+
+def _timed(source: Source, connection: SQLBackend, one: Proposal, others: Sequence[Proposal]) -> Proposal:
+    """A table without a time, with that of the table that its rows belong to: if each has one there."""
+    for parent in parents(one, others) if one.skipped == NO_TIME else ():
+        found = _looked(source, connection, one.name, Place(query=parent.query))
+        if not found.skipped and found.rows == one.rows:
+            why = f"its rows have no time of their own: each has that of its {parent.name} row, by {parent.column}"
+            return replace(found, query=parent.query, reasons=(*found.reasons, why))
+    return one
 
 
 def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, int]]:
@@ -85,13 +109,15 @@ def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, int]]:
         yield re.sub(r"\W+", "_", name), path, re.sub(r"\{[^}]*\}", "*", path), len(days) if "{" in path else 0
 
 
-def _looked(source: Source, connection: SQLBackend, name: str, table: str, everything: str, days: int) -> Proposal:
+def _looked(
+    source: Source, connection: SQLBackend, name: str, place: Place, everything: str | None = None, days: int = 0
+) -> Proposal:
     try:
-        with source.speaking(Place(table)):
-            whole = source.relation(connection, Place(everything))
-            return _proposed(source, connection, whole, name, table, days)
+        with source.speaking(place):
+            whole = source.relation(connection, Place(everything) if everything else place)
+            return _proposed(source, connection, whole, name, place.table or "", days)
     except SourceError as fault:
-        return Proposal(name, table, skipped=f"it could not be read: {' '.join(str(fault).split())}")
+        return Proposal(name, place.table or "", skipped=f"it could not be read: {' '.join(str(fault).split())}")
 
 
 def _proposed(source: Source, connection: SQLBackend, whole: ir.Table, name: str, table: str, days: int) -> Proposal:
@@ -102,7 +128,7 @@ def _proposed(source: Source, connection: SQLBackend, whole: ir.Table, name: str
         return Proposal(name, table, skipped="it is empty")
     chosen = _time_column(schema, facts)
     if chosen is None and not days:
-        return Proposal(name, table, skipped="no column says when a row came to be, so it cannot be cut into windows")
+        return Proposal(name, table, skipped=NO_TIME, columns=tuple(schema), rows=rows)
     every, why = (
         ("1d", f"one file per day, {days} of them") if days else _every(rows, facts[f"first {chosen}"], facts[f"last {chosen}"])
     )
@@ -110,7 +136,8 @@ def _proposed(source: Source, connection: SQLBackend, whole: ir.Table, name: str
     if chosen:
         reasons.append(f"{chosen}: {rows} rows from {_moment(facts[f'first {chosen}'])} to {_moment(facts[f'last {chosen}'])}")
     rules = _rules(source, connection, whole, schema, facts, chosen, name)
-    return Proposal(name, table, chosen, every, reasons, rules, columns=tuple(schema))
+    keys = _keys(schema, facts, name)
+    return Proposal(name, table, chosen, every, reasons, rules, "", tuple(schema), rows, keys[0] if keys else None)
 
 
 def _facts(source: Source, connection: SQLBackend, whole: ir.Table, schema: dict[str, str]) -> dict[str, Any]:
@@ -181,7 +208,7 @@ def _rules(
     rows = facts["rows"]
     if rows < ENOUGH:
         return []
-    keys = [c for c in schema if facts.get(f"distinct {c}") == rows and not facts[f"missing {c}"] and _names_key(c, name)]
+    keys = _keys(schema, facts, name)
     rules = []
     for column in keys[:1]:
         rules.append(Rule(f'{{kind = "unique", columns = [{quoted(column)}]}}', f"unique({column})", f"{rows} rows, all different"))
@@ -196,6 +223,11 @@ def _rules(
     return rules
 
 
+def _keys(schema: dict[str, str], facts: dict[str, Any], name: str) -> list[str]:
+    whole = [c for c in schema if facts.get(f"distinct {c}") == facts["rows"] and not facts[f"missing {c}"]]
+    return [c for c in whole if _names_key(c, name)]
+
+
 def _names_key(column: str, table: str) -> bool:
     low = column.lower()
     return (
@@ -208,12 +240,13 @@ def _is_id(column: str) -> bool:
 
 
 def _floor(column: str, facts: dict[str, Any]) -> list[Rule]:
+    """Only of what its name calls an amount: that an hour, a flight's number or a code is not negative says nothing."""
     first, last = facts.get(f"first {column}"), facts.get(f"last {column}")
-    # Where every value is the same, or zero is far from all of them, zero is no limit that the data speak of.
-    if first is None or last is None or first < 0 or first == last or float(first) > 0.5 * float(last):
+    words = set(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column).lower()))
+    if first is None or last is None or first < 0 or first == last or not any(map(AMOUNTS.fullmatch, words)):
         return []
     toml = f'{{kind = "value_range", column = {quoted(column)}, at_least = 0}}'
-    return [Rule(toml, f"value_range({column})", f"never below zero: {float(first):g} to {float(last):g}")]
+    return [Rule(toml, f"value_range({column})", f"an amount, never below zero: {float(first):g} to {float(last):g}")]
 
 
 def _choices(source: Source, connection: SQLBackend, whole: ir.Table, column: str, rows: int) -> list[Rule]:

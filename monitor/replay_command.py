@@ -24,12 +24,14 @@ def run(
     plot: Path | None,
     json: bool,
 ) -> int:
-    """The exit code: 0, or 3 where there is nothing to replay, or it cannot be drawn there."""
+    """The exit code: 0, or 3 where there is nothing to replay, or it cannot be drawn at `plot`."""
     until = min(end or daemon.now(), daemon.now())
     if start is not None and start >= until:
         return _refused(f"--from {start:%Y-%m-%d %H:%M} is not before --to {until:%Y-%m-%d %H:%M}")
-    if plot is not None and plot.suffix != ".html":
-        return _refused(f"--plot {plot} cannot be drawn: give it a name that ends in .html")
+    if plot is not None and plot.suffix not in {".html", ".png"}:
+        return _refused(f"--plot {plot} cannot be drawn: give it a name that ends in .png or .html")
+    if plot is not None and not plot.absolute().parent.is_dir():
+        return _refused(f"--plot {plot} cannot be drawn: there is no folder {plot.parent}")
     try:
         found = _replayed(config, list(names or config.datasets), start, until)
         same = [name for name in (names or config.datasets) if other and name in other.datasets]
@@ -45,9 +47,20 @@ def run(
         print("\n".join(replay_printing.report(found)))
         if changed and other:
             print("\n".join(replay_printing.compared(found, changed, other.path)))
-    if plot is not None:
-        plot.write_text(replay_printing.page(found), encoding="utf-8")
-        print(f"drawn in {plot}", file=sys.stderr)
+    return _drawn(found, plot) if plot is not None else 0
+
+
+def _drawn(found: backtest.Backtest, plot: Path) -> int:
+    from monitor import replay_drawing
+
+    try:
+        if plot.suffix == ".png":
+            replay_drawing.draw(found, plot)
+        else:
+            plot.write_text(replay_printing.page(found), encoding="utf-8")
+    except OSError as fault:
+        return _refused(f"{plot} cannot be written: {fault.strerror}")
+    print(f"drawn in {plot}", file=sys.stderr)
     return 0
 
 

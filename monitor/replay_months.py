@@ -53,7 +53,7 @@ def per_month(found: Backtest) -> list[str]:
 
 def _count(rows: Sequence[Mapping[str, Any]]) -> str:
     datasets = len({row["dataset"] for row in rows})
-    return f"{len(rows)} months of {datasets} dataset{'s' * (datasets != 1)}"
+    return f"{len(rows)} month{'s' * (len(rows) != 1)} of {datasets} dataset{'s' * (datasets != 1)}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -23,9 +23,10 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 
+from alerts.incident import News
 from checks.result import Result
 from checks.window import Window
-from monitor import news, worker
+from monitor import news, second_look, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed, Golden
 from monitor.ended import errored, judged_at_last, outcome
@@ -142,6 +143,7 @@ class Runner:
         """The same for datasets of one lane."""
         last_ends = waiting.last_ends(self.store, next(iter(datasets.values())).lane)
         again = self._again(datasets, now, anyway)
+        second = second_look.due(self.store, datasets, now)
         for name, dataset in datasets.items():
             if names is not None and name not in names:
                 continue
@@ -149,6 +151,9 @@ class Runner:
             retries = again.get(name)
             if new or retries:
                 yield dataset, sorted({*(retries or ()), *((new,) if new else ())})
+            elif name in second:
+                # Only when nothing else waits: what is new must not wait for what was told long ago.
+                yield dataset, second[name]
 
     def _again(self, datasets: Mapping[str, Dataset], now: datetime, anyway: bool) -> dict[str, list[Window]]:
         """Dataset -> windows to try again, none older than it reaches back. All are of one lane."""
@@ -182,6 +187,7 @@ class Runner:
         Raises ledger.NotYet where the source's rate is used up.
         """
         source = self.config.sources[dataset.source]
+        again = again or (tells and dataset.late is not None and now >= window.end + dataset.late)
         paced = (dataset.source, source.rate) if source.rate else None
         claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again, paced, dataset.lane)
         if claim is None:
@@ -283,6 +289,8 @@ class Runner:
     def finish(self, run: Running, measured: Measured, now: datetime) -> Finished:
         """The news of one measured window, recorded with it in one transaction."""
         claim, dataset = run.claim, run.dataset
+        if run.so_far is None and second_look.came_to_nothing(self.store, claim, dataset, measured, now):
+            return Finished(dataset, claim.window, measured, Decision(News()))
         decide = news.deciding(self.config, dataset, claim.window, measured, now) if run.tells else None
         retry_at = now + min(timedelta(minutes=2 ** min(claim.attempts - 1, 10)), LONGEST_RETRY)
         decision = ledger.record(

@@ -56,6 +56,7 @@ def prepare() -> None:
 
 def measure_window(job: Job) -> Measured:
     """The window's profile and results. A fault of the source is an errored window; nothing is raised for it."""
+    from monitor.measuring import evidence
     from monitor.measuring.measure import measure, reading
 
     began = time.monotonic()
@@ -79,6 +80,8 @@ def measure_window(job: Job) -> Measured:
     except Exception as fault:  # An engine's fault that nobody foresaw is still the window's, not the worker's.
         return _errored(MEASURE, f"{type(fault).__name__}: {job.source.said(fault)}", began)
     found = concluded(job, checks, profile, history, began)
+    if dataset.rows and dataset.lane == "live":
+        found = evidence.shown(job, checks, found)
     table = dataset.reference.table if isinstance(dataset.reference, Golden) else None
     return replace(found, golden=golden, golden_table=table)
 
@@ -124,7 +127,7 @@ def judge(
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
-    pools = _Pools(job, history, rolling)
+    pools, pasts = _Pools(job, history, rolling), _Pasts()
     results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
@@ -139,7 +142,7 @@ def judge(
         since = accepted_since(job.accepted, check)
         recent = [past for past in history if since is None or past.window.start >= since]
         for segment in _segments(check, job.dataset, profile):
-            view = _view(job, check, profile, recent, pools.since(since), segment)
+            view = _view(job, check, profile, recent, pools.since(since), segment, pasts)
             view = replace(view, before=history[-1].profile.schema if history else None)
             (apart if check.apart else here).append((check, view))
     share = job.dataset.budget.share(job.dataset.every) if job.dataset.budget else None
@@ -309,7 +312,13 @@ def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | No
 
 
 def _view(
-    job: Job, check: Check, profile: Profile, history: Sequence[Stored], reference: Profile | None, segment: str | None
+    job: Job,
+    check: Check,
+    profile: Profile,
+    history: Sequence[Stored],
+    reference: Profile | None,
+    segment: str | None,
+    pasts: _Pasts,
 ) -> View:
     return View(
         window=job.window,
@@ -318,9 +327,9 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
-        history=_past(check, history, segment),
+        history=pasts.of(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
-        labelled=_past(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
+        labelled=_Pasts().of(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
@@ -333,12 +342,21 @@ def _view(
     )
 
 
-def _past(check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
-    return [
-        Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
-        for p in history
-        if (rows := _rows(p.profile, check.where, segment)) is not None
-    ]
+@dataclass
+class _Pasts:
+    """The earlier windows as checks see them: made once for all that look at the same rows of the same windows."""
+
+    made: dict[tuple[str | None, str | None, datetime | None, int], list[Past]] = field(default_factory=dict)
+
+    def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
+        key = (check.where, segment, history[0].window.start if history else None, len(history))
+        if key not in self.made:
+            self.made[key] = [
+                Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+                for p in history
+                if (rows := _rows(p.profile, check.where, segment)) is not None
+            ]
+        return self.made[key]
 
 
 def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:

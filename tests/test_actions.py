@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,14 @@ def test_an_acknowledgement_is_kept_and_everybody_sees_it(store: Store) -> None:
     assert edit[2].marks == ("acknowledged by ann",)
     assert line[2].note == "acknowledged by ann"
     assert happened(store) == [("acked", "ann", "acknowledged by ann")]
+
+
+def test_what_is_said_of_a_call_does_not_call_again(store: Store) -> None:
+    with store.begin() as connection:
+        loud = json.dumps(replace(SAID, calls=True).as_json())
+        connection.execute(deliveries.update().values(payload=loud))
+    actions.acknowledge(store, 1, "ann", NOON)
+    assert [message.calls for _, _, message in told(store)] == [False, False]
 
 
 def test_a_root_that_is_not_out_yet_is_not_overtaken_by_its_edit(store: Store) -> None:

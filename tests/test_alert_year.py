@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from alerts.message import Message, Outgoing
 from benchmarks.alert_faults import Plan
-from benchmarks.alert_told import Year, report
+from benchmarks.alert_told import Sent, Year, report
 from benchmarks.alert_year import Simulation, datasets, hasty
 from checks.result import Severity
 from checks.window import Window
@@ -42,6 +44,29 @@ def test_who_was_told_of_an_incident_hears_of_its_end(year: Year) -> None:
 def test_in_quiet_hours_nothing_but_what_is_critical_is_shown(year: Year) -> None:
     shown = [s.outgoing.message for s in year.night(year.sent) if s.shown and s.channel == "team"]
     assert [m.text for m in shown if m.severity is not Severity.CRITICAL] == []
+
+
+def page(key: str, channel: str = "oncall", hour: int = 3, form: Literal["root", "line"] = "root") -> Sent:
+    """A message about something critical at an hour of a winter's day in UTC."""
+    at = datetime(2026, 1, 5, hour, tzinfo=UTC)
+    said = Message("open", "t", "t", at, Severity.CRITICAL)
+    return Sent(at, channel, Outgoing(form, key, said, broadcast=True))
+
+
+def test_each_page_at_night_counts_under_what_it_says(tmp_path: Path) -> None:
+    sent = [
+        page("inc:1-x:oncall:open:1"),
+        page("inc:1-x:oncall:remind:1", form="line"),
+        page("inc:1-x:oncall:remind:2", form="line"),
+        page("inc:1-x:pager:open:1", "pager"),
+        page("inc:1-x:oncall:line:4", form="line"),
+        page("inc:2-x:oncall:open:1", hour=12),
+    ]
+    store = Store(f"sqlite:///{tmp_path}/none.db")
+    found = Year(Plan(datasets()), sent, store)
+    store.close()
+    assert found.reasons() == {"begins": 1, "worse, or again": 1, "reminders": 2, "second target": 1}
+    assert sum(found.reasons().values()) == len(found.pages())
 
 
 def test_a_message_that_is_left_out_is_seen_as_lost(year: Year) -> None:

@@ -187,8 +187,8 @@ def test_each_month_says_what_was_told_in_it(home: Path, capsys: pytest.CaptureF
 def test_months_in_which_nothing_is_told_are_counted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = replay(home, capsys, end=FIRST + 8 * DAY)
     assert code == 0
-    assert "1 months of 1 dataset: nothing was told in any of them" in out
-    assert "1 months of 1 dataset; 1 of them with more than one new incident" in replay(home, capsys)[1]
+    assert "1 month of 1 dataset: nothing was told in any of them" in out
+    assert "1 month of 1 dataset; 1 of them with more than one new incident" in replay(home, capsys)[1]
 
 
 def test_people_read_what_was_replayed_found_and_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,7 +217,8 @@ def test_against_another_config_says_what_is_more_and_less(home: Path, capsys: p
     [
         ({"start": FIRST + 90 * DAY}, "is not before --to"),
         ({"start": FIRST - 90 * DAY, "end": FIRST - 60 * DAY}, "there is nothing to replay: orders: no file of"),
-        ({"plot": Path("plot.doc")}, "give it a name that ends in .html"),
+        ({"plot": Path("plot.doc")}, "give it a name that ends in .png or .html"),
+        ({"plot": Path("no/such/plot.png")}, "there is no folder no/such"),
     ],
 )
 def test_what_cannot_be_replayed_is_refused_in_words(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import comparison, growth, page, peers, tables
+from benchmarks import comparison, growth, judging, page, peers, tables
 from benchmarks.bare import Bare
 from benchmarks.children import ROOT, Child, Failed, run, started
 from benchmarks.comparing import BARE, FEWEST, ONCE, WARM, Compared, Measure, compared, take_turns
@@ -309,3 +309,16 @@ def test_the_command_knows_its_sections(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_without_make_it_is_still_a_program() -> None:
     assert "--write" in run([sys.executable, "-m", "benchmarks", "--help"]).printed
+
+
+# The judgement.
+
+
+def test_the_judgement_that_is_timed_is_one_of_every_automatic_check(tmp_path: Path) -> None:
+    job = judging.measured(judging.written(tmp_path, windows=10, rows=60), windows=10)
+    judge, checks = judging.judgement(job)
+    results, apart = judge()
+    assert (len(job.history), apart) == (9, [])
+    assert {r.check for r in results} == {c.name for c in checks}
+    assert {str(r.status) for r in results} <= {"passed", "skipped", "failed"}
+    assert judging.took(judge, tries=1) > 0

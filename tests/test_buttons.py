@@ -208,6 +208,28 @@ def test_another_stores_incident_of_the_same_number_is_left_alone(world: World) 
     assert "no incident INC-1" in world.slack.answers[0]["text"]
 
 
+def test_by_a_new_config_apps_that_stay_are_kept_those_that_left_are_let_go_and_new_ones_begin(
+    slack: FakeSlack, store: Store
+) -> None:
+    none = Config(Path(), channels={"a": channel(slack, app_token=None)})
+    one = Config(Path(), channels={"a": channel(slack)})
+    other = Config(Path(), channels={"a": channel(slack, app_token="xapp-other"), "b": channel(slack, channel="#b")})
+
+    begun = buttons.renewed([], one, store, lambda: NOON)
+    assert slack.socket.wait_for_listeners()
+    same = buttons.renewed(begun, Config(Path(), channels={**one.channels}), store, lambda: NOON)
+    assert same == begun, "it stays connected"
+    more = buttons.renewed(same, other, store, lambda: NOON)
+    assert more[0] is begun[0]
+    assert (more[0].config, more[0].ending.is_set()) == (other, False)
+    assert [listener.app[0] for listener in more] == [slack.app_token, "xapp-other"]
+    assert buttons.renewed(more, none, store, lambda: NOON) == []
+    assert all(listener.ending.is_set() for listener in more)
+    for listener in more:
+        listener.thread.join(10)
+        assert not listener.thread.is_alive()
+
+
 def test_a_refused_app_token_costs_the_buttons_and_nothing_else(slack: FakeSlack, store: Store, caplog: Any) -> None:
     world = World(slack, store)
     listener = Listener(world.config, store, lambda: NOON, channel(slack, app_token="xapp-wrong"))

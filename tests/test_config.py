@@ -240,7 +240,6 @@ def test_what_the_environment_holds_is_not_filled_in_again(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        (f"{DATASET}late = '1h'", 'dataset "orders": late is not acted on by this version yet'),
         (DATASET, "no channel is set: nobody is told of anything, results are only stored"),
         (
             f"{DATASET}{CHANNEL}[[routes]]\nto = 'team'\nseverity = 'critical'",

@@ -105,7 +105,7 @@ def test_i6_no_secret_is_in_any_column_line_message_error_or_json(
         beat.start()
         beat.beat(clock.now())
         last = LastResort(config, timedelta(0))
-        last.failed("disk full", clock.now())
+        last.failed("tick", "disk full", clock.now())
         last.close()
         said = [str(message) for message in slack.messages] + [str(card) for card in teams.cards]
         said += [post.body.decode(errors="replace") for post in hook.posts]

@@ -101,10 +101,10 @@ def test_d2_a_store_that_stays_away_is_told_once_an_hour_without_it() -> None:
     with FakeSlack() as slack:
         channel = Slack(token=SecretStr(slack.token), channel="#oncall", api=slack.url, timeout=2)
         last = LastResort(config(channels={"oncall": channel}), patience=timedelta(0))
-        assert last.failed("the store sqlite:///x.db does not work: database or disk is full", NOW)
-        assert not last.failed("the same", NOW)
+        assert last.failed("tick", "the store sqlite:///x.db does not work: database or disk is full", NOW)
+        assert not last.failed("tick", "the same", NOW)
         assert last.troubled
-        last.works()
+        last.works("tick")
         assert not last.troubled
         last.close()
         (message,) = slack.messages
@@ -116,7 +116,7 @@ def test_a_store_that_is_busy_for_a_moment_is_no_news() -> None:
     with FakeSlack() as slack:
         channel = Slack(token=SecretStr(slack.token), channel="#oncall", api=slack.url)
         last = LastResort(config(channels={"oncall": channel}))
-        assert not last.failed("database is locked", NOW)
+        assert not last.failed("tick", "database is locked", NOW)
         last.close()
         assert slack.messages == []
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from monitor import init_command
-from monitor.config import load
+from checks.result import Family, Result, Severity, Status
+from monitor import backtest, init_command
+from monitor.config import Config, load
+from monitor.dataset import Dataset
+from monitor.job import Measured
+from monitor.proposing import NO_TIME, Proposal, Rule
+from monitor.related import parents
+from monitor.sources.files import Files
 from tests.conftest import Server
 
 TABLES = """
@@ -24,6 +30,10 @@ CREATE TABLE orders (order_id bigint primary key, customer_id bigint not null re
 INSERT INTO orders SELECT i, 1 + i % 4000, 1 + (i * 7919 % 10000) / 100.0,
  (ARRAY['new','paid','sent','back'])[1 + (i * 31) % 4], date_trunc('day', now())
  - (i % 60) * interval '1 day' - ((i / 60) % 24) * interval '1 hour', now() FROM generate_series(1, 12000) i;
+CREATE TABLE order_items (order_id bigint not null references orders, line int not null, sku text not null,
+ quantity int not null, hour int not null, primary key (order_id, line));
+INSERT INTO order_items SELECT o, l, 'sku-' || (o * 31 + l) % 200, 1 + (o * 7 + l) % 4, (o * 5 + l) % 24
+ FROM generate_series(1, 12000) o, generate_series(1, 2) l;
 CREATE TABLE shop_countries (code text primary key, name text);
 INSERT INTO shop_countries VALUES ('DE', 'Germany'), ('FR', 'France'), ('NL', 'Netherlands')
 """
@@ -48,7 +58,12 @@ def test_three_related_tables_become_a_sound_config_without_the_password(
     assert "p@ss" not in written + printed
     assert "export SOURCE_PASSWORD" in printed
     read = load(output, {"SOURCE_PASSWORD": "p@ss/w:rd"})
-    assert set(read.datasets) == {"customers", "orders"}
+    assert set(read.datasets) == {"customers", "order_items", "orders"}
+    items = read.datasets["order_items"]
+    assert items.query == "select c.*, p.created_at from order_items c join orders p on p.order_id = c.order_id"
+    assert items.time_column == "created_at"
+    assert {c.name for c in items.checks} == {"missing(order_id)", "value_range(quantity)"}, "of an hour zero is no limit"
+    assert "# its rows have no time of their own: each has that of its orders row, by order_id" in written
     orders = read.datasets["orders"]
     assert orders.time_column == "created_at", "not when it was changed"
     assert {c.name for c in orders.checks} >= {"unique(order_id)", "allowed_values(status)", "value_range(amount)"}
@@ -56,6 +71,61 @@ def test_three_related_tables_become_a_sound_config_without_the_password(
     assert "#   shop_countries: no column says when a row came to be" in written
     assert "rows, all different" in written
     assert [p.name for p in tmp_path.iterdir()] == ["config.toml"], "no draft and no store is left behind"
+
+
+def looked_at(name: str, columns: str, time: str | None, key: str | None) -> Proposal:
+    return Proposal(name, name, time, skipped="" if time else NO_TIME, columns=columns.split(), key=key)
+
+
+@pytest.mark.parametrize(
+    ("child", "parent", "column"),
+    [
+        (looked_at("lines", "order_id sku", None, None), looked_at("orders", "order_id at", "at", "order_id"), "order_id"),
+        (looked_at("lines", "order_id sku", None, None), looked_at("orders", "id at", "at", "id"), "order_id"),
+        (looked_at("lines", "sku", None, None), looked_at("orders", "id at", "at", "id"), None),
+        (looked_at("lines", "order_id", None, None), looked_at("orders", "id", None, "id"), None),
+        (looked_at("lines", "order_id at", None, None), looked_at("orders", "id at", "at", "id"), None),
+        (looked_at("Order Lines", "order_id", None, None), looked_at("orders", "id at", "at", "id"), None),
+    ],
+    ids=["the key's name", "the table's name", "no reference", "no time there", "a column of that name", "a name to be quoted"],
+)
+def test_whose_row_a_row_is(child: Proposal, parent: Proposal, column: str | None) -> None:
+    assert [found.column for found in parents(child, [child, parent])] == ([column] if column else [])
+
+
+def replay_of(bad: Sequence[int], check: str, column: str | None) -> tuple[backtest.Backtest, Proposal]:
+    """60 daily windows of which those in `bad` fail one check; the proposal has a rule named `missing(id)`."""
+    dataset = Dataset(name="orders", table="orders.csv", time_column="at")
+    config = Config(Path(), sources={"files": Files()}, datasets={"orders": dataset})
+    found = backtest.Backtest(config)
+    for n in range(60):
+        failed = n in bad
+        status, severity = (Status.FAILED, Severity.WARNING) if failed else (Status.PASSED, None)
+        result = Result(check, "kind", Family.DRIFT, status, f"{check} is odd", column, severity=severity)
+        window = dataset.calendar.holding(datetime(2026, 1, 1, tzinfo=UTC) + n * timedelta(days=1))
+        found.windows.append((dataset, window, Measured("done", [result], 100, 0.1)))
+    return found, Proposal("orders", "orders.csv", "at", rules=[Rule("", "missing(id)", "")])
+
+
+def test_a_column_that_is_often_odd_is_not_watched() -> None:
+    kept, said = init_command._quieter(*replay_of(range(10, 50, 4), "drift(code)", "code"))
+    assert kept.exclude == {"code": "its learned checks failed in 10 of 60 windows"}
+    assert said == [
+        "orders: tried on 60 windows, 0 incidents",
+        "  not watched: code: its learned checks failed in 10 of 60 windows",
+    ]
+
+
+def test_a_column_that_was_odd_once_is_watched_and_named() -> None:
+    kept, said = init_command._quieter(*replay_of([30, 31], "drift(code)", "code"))
+    assert kept.exclude == {}
+    assert said == ["orders: tried on 60 windows, 1 incident", "  would have told on 2026-02-01: drift(code) is odd"]
+
+
+def test_a_rule_that_failed_is_left_out_and_tells_nothing() -> None:
+    kept, said = init_command._quieter(*replay_of([30], "missing(id)", "id"))
+    assert (kept.rules, kept.exclude) == ([], {})
+    assert said == ["orders: tried on 60 windows, 0 incidents", "  left out, as it failed in 1 of the windows: missing(id)"]
 
 
 def landed(folder: Path, price_of_a_day: str = "1 + (i % 100) * 0.1") -> None:

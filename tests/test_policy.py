@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 
@@ -17,13 +19,20 @@ from checks.window import Window
 from monitor import judging, worker
 from monitor.dataset import Dataset
 from monitor.job import Job
-from monitor.rejudging import Measured, replayed
+from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 ROWS = 2000
 Row = tuple[float, str]
+
+
+class Measured(NamedTuple):
+    """A window and what was measured in it."""
+
+    window: Window
+    profile: Profile
 
 
 def rows(seed: int) -> list[Row]:
@@ -57,9 +66,14 @@ def measured(day: int, of: Sequence[Row], names: tuple[str, str] = ("amount", "c
 HEALTHY = [rows(seed) for seed in range(60)]
 
 
+@cache
+def healthy(names: tuple[str, str], times: float) -> list[Measured]:
+    return [measured(day, of, names, times) for day, of in enumerate(HEALTHY)]
+
+
 def last(fault: Sequence[Row], **more: object) -> list[Result]:
     names, times = more.get("names", ("amount", "country")), more.get("times", 1.0)
-    windows = [measured(d, r, names, times) for d, r in enumerate([*HEALTHY, fault])]  # type: ignore[arg-type]
+    windows = [*healthy(names, times), measured(len(HEALTHY), fault, names, times)]  # type: ignore[arg-type]
     shift = more.get("shift", timedelta(0))
     moved = [Measured(Window(m.window.start + shift, m.window.end + shift), m.profile) for m in windows]  # type: ignore[operator]
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
@@ -75,9 +89,10 @@ def found(results: Sequence[Result]) -> list[Result]:
 def test_windows_are_replayed_in_order_each_with_those_before_it() -> None:
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
     windows = [measured(day, of) for day, of in enumerate(HEALTHY[:10])]
-    found = list(replayed(dataset, windows))
+    stored = {m.window.start: m.profile.to_bytes() for m in windows}
+    found = verdicts(Task(dataset, Files(), [m.window for m in windows], stored, measures=False))
     assert [at for at, _ in found] == [m.window for m in windows]
-    missing = [next(r for r in results if r.kind == "missing") for _, results in found]
+    missing = [next(r for r in judged.results if r.kind == "missing") for _, judged in found]
     assert [r.status for r in missing] == [Status.SKIPPED] * 8 + [Status.PASSED] * 2
 
 
@@ -119,16 +134,33 @@ def test_an_earlier_window_once_more_is_critical() -> None:
     assert "2026-02-04" in stale.message
 
 
-@pytest.mark.parametrize(
-    "change", [{"names": ("zz", "a")}, {"shift": timedelta(days=70)}, {"times": 0.25}], ids=["names", "weeks", "powers of two"]
-)
-def test_names_weeks_and_powers_of_two_change_no_verdict(change: dict[str, object]) -> None:
-    fault = [FAULTS["zeros"][0](row, i) for i, row in enumerate(rows(99))]
-    before, after = ({(r.kind, r.status, round(r.score or 0, 6)) for r in last(fault, **more)} for more in ({}, change))
-    if "times" in change:
-        # Whether a number is whole, and the typical size of a range, are no matter of scale.
-        before, after = ({(k, s) for k, s, _ in side} for side in (before, after))  # type: ignore[assignment]
+CHANGES: dict[str, dict[str, object]] = {
+    "names": {"names": ("zz", "a")},
+    "weeks": {"shift": timedelta(days=70)},
+    "powers of two": {"times": 0.25},
+    "great powers of two": {"times": 2.0**40},
+    "all": {"names": ("b", "a"), "shift": timedelta(days=-7), "times": 8.0},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("fault", [*FAULTS, "nothing"])
+def test_names_weeks_and_powers_of_two_change_no_verdict(fault: str, change: str) -> None:
+    make = FAULTS[fault][0] if fault in FAULTS else lambda row, _: row
+    rows_ = [make(row, i) for i, row in enumerate(rows(99))]
+    names = CHANGES[change].get("names", ("amount", "country"))
+    before = said(last(rows_), ("amount", "country"))
+    after = said(last(rows_, **CHANGES[change]), names)  # type: ignore[arg-type]
+    if "times" in CHANGES[change]:
+        # Whether a number is whole, and the typical size of a range, are no matter of scale: verdicts are, not their decimals.
+        before, after = ({one[:-1] for one in side} for side in (before, after))
     assert before == after
+
+
+def said(results: Sequence[Result], names: tuple[str, str]) -> set[tuple[object, ...]]:
+    """Each verdict with its column as its place in the table, and its score at the end."""
+    place = {name: n for n, name in enumerate(names)}
+    return {(r.kind, place.get(r.column or ""), r.status, r.severity, round(r.score or 0, 6)) for r in results}
 
 
 def record(outs: Sequence[float]) -> list[tuple[datetime, float]]:

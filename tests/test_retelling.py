@@ -12,8 +12,8 @@ from alerts import escalation
 from alerts.pace import Pace
 from alerts.routing import Route
 from checks.result import Family, Result, Severity, Status
-from monitor import backtest
-from monitor.backtest import Backtest
+from monitor import backtest, replay_drawing
+from monitor.backtest import Backtest, Stretch
 from monitor.config import Config, load
 from monitor.job import Measured
 
@@ -112,6 +112,21 @@ def test_what_maintenance_kept_quiet_is_told_when_it_ends(tmp_path: Path) -> Non
     more = '[[maintenance]]\ndatasets = ["orders"]\nfrom = 2026-03-02T00:00:00\nto = 2026-03-02T15:00:00\nreason = "moving"\n'
     found = told(config(tmp_path, more), range(10, 30), Severity.WARNING)
     assert story(found)[0] == ("2026-03-02T15:00", "team", "open")
+
+
+@pytest.mark.parametrize("bad", [range(10, 30), ()], ids=["with incidents", "without any finding"])
+def test_a_replay_is_drawn(tmp_path: Path, bad: Sequence[int]) -> None:
+    from PIL import Image
+
+    found = told(config(tmp_path, ""), bad, Severity.CRITICAL)
+    [dataset] = found.config.datasets.values()
+    found.stretches = [Stretch(dataset, [window for _, window, _ in found.windows])]
+    replay_drawing.draw(found, tmp_path / "plot.png")
+    picture = Image.open(tmp_path / "plot.png").convert("RGB")
+    red = tuple(int(replay_drawing.COLOURS["critical"][n : n + 2], 16) for n in (1, 3, 5))
+    assert picture.width == replay_drawing.WIDE * replay_drawing.DPI
+    colours = {colour for _, colour in picture.getcolors(picture.width * picture.height) or ()}
+    assert (red in colours) == bool(bad)
 
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -270,6 +270,7 @@ def test_what_nobody_acknowledges_is_mentioned_again_then_told_to_another_then_e
     assert world.said("pager") == ["root open:1"]
     said = world.messages("line")[0]
     assert said.text.startswith("Not acknowledged for 15 min: CRIT d0: ")
+    assert all(message.calls for message in world.messages("line"))
     with store.begin() as connection:
         connection.execute(update(incidents).values(acked_by="ann", acked_at=at("14:00", 1)))
     before = len(world.rows())

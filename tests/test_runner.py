@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -532,7 +534,7 @@ def ended(runner: Runner, now: datetime) -> list[Finished]:
     return out
 
 
-def test_a_worker_that_dies_is_an_errored_window_that_is_tried_again(home: Path, store: Store) -> None:
+def test_k3_a_worker_that_dies_is_an_errored_window_that_is_tried_again(home: Path, store: Store) -> None:
     land(home, 22)
     settings = config(home, ORDERS)
     with workers(1) as pool:
@@ -545,6 +547,38 @@ def test_a_worker_that_dies_is_an_errored_window_that_is_tried_again(home: Path,
     assert "died (signal 11), most likely in the driver of the source" in str(crashed.measured.error)
     assert (well.measured.state, well.window) == ("done", november(22))
     assert [row.attempts for row in rows(store)] == [3]
+
+
+def eat(megabytes: int) -> int:
+    """Needs more memory than it may have."""
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, resource.RLIM_INFINITY))
+    return len(bytearray(megabytes * 2**20))
+
+
+def test_k3_a_worker_that_may_have_no_more_memory_is_an_errored_window_and_the_next_one_is_well(home: Path, store: Store) -> None:
+    land(home, 22)
+    settings = config(home, ORDERS)
+    with workers(1) as pool:
+        [starved] = ended(Runner(settings, store, Dying(pool, eat, 4096)), NOON)
+    with workers(1) as pool:
+        [well] = ended(Runner(settings, store, pool), NOON + HOUR)
+
+    assert starved.measured.state == "errored"
+    assert "MemoryError" in str(starved.measured.error)
+    assert (well.measured.state, well.window) == ("done", november(22))
+
+
+def test_p5_what_always_breaks_is_tried_again_at_growing_pauses(home: Path, store: Store) -> None:
+    (home / "landing/orders-2026-11-22.parquet").write_text("not Parquet")
+    runner = Runner(config(home, ORDERS), store, InLine())
+    tries, now = [], NOON
+    while now < NOON + 3 * HOUR:
+        tries += [now for _ in work(runner, now)]
+        now += MINUTE
+
+    pauses = [(later - earlier) // MINUTE for earlier, later in pairwise(tries)]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert len(looking.found_incidents(store)) == 1
 
 
 HANGING = """

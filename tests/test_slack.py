@@ -114,6 +114,20 @@ def test_only_an_opening_critical_root_mentions_somebody(slack: FakeSlack) -> No
     assert pings(slack.messages[0]) == []
 
 
+def test_a_reminder_in_the_thread_mentions_them_again_and_the_owner_too(slack: FakeSlack) -> None:
+    slack.workspace.people["ann@example.com"] = "U0000000042"
+    team = channel(slack, mention="<!here>")
+    reference = team.send(root("open", OWNED))
+    calls = replace(OWNED, note="nobody has acknowledged this for 15 min", calls=True)
+    team.send(Outgoing("line", "remind", calls, root=reference, broadcast=True))
+    team.send(Outgoing("line", "of a warning", replace(calls, severity=Severity.WARNING), root=reference))
+    team.send(Outgoing("edit", "edit", calls, root=reference))
+    edited, reminder, warning = slack.messages
+    assert pings(reminder) == ["<!here>", "<@U0000000042>"]
+    assert "nobody has acknowledged this for 15 min" in as_text(reminder)
+    assert (pings(warning), pings(edited)) == ([], [])
+
+
 @pytest.mark.parametrize("mention", ["@here", "here", "<!here>, please", "<!date^1^x|y>", "<https://example.com>"])
 def test_a_mention_that_slack_would_not_understand_is_refused(mention: str) -> None:
     with pytest.raises(ValueError, match="<!here>"):
@@ -162,7 +176,7 @@ def everywhere(text: str) -> Message:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("form", ["root", "message", "line"])
-def test_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: str, form: Any) -> None:
+def test_s9_data_can_mention_nobody_and_makes_no_markup(slack: FakeSlack, attack: str, form: Any) -> None:
     team = channel(slack)
     first = team.send(root())
     team.send(Outgoing(form, "attack", everywhere(attack), root=first))

@@ -157,7 +157,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(slack: FakeSla
     assert len(slack.messages) == 1
 
 
-def test_a_root_that_somebody_deleted_is_gone(slack: FakeSlack) -> None:
+def test_s10_a_root_that_somebody_deleted_is_gone(slack: FakeSlack) -> None:
     team = channel(slack)
     reference = team.send(root())
     slack.delete(reference.partition(":")[2])

@@ -27,7 +27,8 @@ def due(connection: Connection, config: Config, now: datetime) -> list[Callable[
 
 def _kept() -> Select[Any]:
     """Open incidents whose last change was kept quiet somewhere."""
-    newest = select(func.max(tellings.c.id)).group_by(tellings.c.incident, tellings.c.channel)
+    still = select(incidents.c.id).where(incidents.c.resolved_at.is_(None))
+    newest = select(func.max(tellings.c.id)).where(tellings.c.incident.in_(still)).group_by(tellings.c.incident, tellings.c.channel)
     return (
         select(tellings.c.incident)
         .join(incidents, incidents.c.id == tellings.c.incident)

@@ -124,9 +124,8 @@ def _message(
         said = message(Change(incident, Happened.OPENED, tuple(ranked)), subject, route, now)
     note = f"nobody has acknowledged this for {waited}"
     ask = f"acknowledge it: datavigil ack {incident.name}"
-    return replace(
-        said, text=f"Not acknowledged for {waited}: {said.text}", note=note, todo=(*said.todo, ask), why=f"{said.why}; {note}"
-    )
+    text, why = f"Not acknowledged for {waited}: {said.text}", f"{said.why}; {note}"
+    return replace(said, text=text, note=note, todo=(*said.todo, ask), why=why, calls=True)
 
 
 def _storm(connection: Connection, incident: Incident, now: datetime) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -25,7 +26,8 @@ class FakeSlack(Served):
 
     `state` is a JSON file in which everything lives on when the process ends. Over HTTP: `GET /` shows the messages as a page,
     `GET /_/state` as JSON, `GET /_/text` as text, `POST /_/misbehave` takes a list of faults, `POST /_/delete` a
-    message's `ts`. History is consistent at once, which real Slack does not promise.
+    message's `ts`. A fault's `method` may be `upload`, too: the bytes of a file. History is consistent at once, which real Slack
+    does not promise; neither is a file shown at once there.
     """
 
     def __init__(
@@ -43,7 +45,6 @@ class FakeSlack(Served):
         self.token, self.app_token = token, APP_TOKEN
         self.socket = FakeSocket()
         self.answers: list[dict[str, Any]] = []
-        self.uploads: dict[str, dict[str, Any]] = {}
         self.workspace = Workspace(channels, token, scopes, clock)
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._faults = Faults(fault_rate, seed)
@@ -113,6 +114,14 @@ class FakeSlack(Served):
         with self._lock:
             return [body for called, body in self.calls if called == method]
 
+    def picture(self, file: str) -> bytes:
+        """The bytes of a file that was uploaded. Raises KeyError where there is none."""
+        with self._lock:
+            content = self.workspace.files[file]["content"]
+        if content is None:
+            raise KeyError(file)
+        return base64.b64decode(content)
+
     # What is done to it.
 
     def misbehave(self, faults: Iterable[Fault | dict[str, Any] | str]) -> None:
@@ -133,15 +142,26 @@ class FakeSlack(Served):
         with self._lock:
             if place.startswith("/api/"):
                 return self._api(place.removeprefix("/api/"), request)
+            if place.startswith("/upload/"):
+                return self._upload(place.rpartition("/")[2], request)
             return self._own(place, request)
+
+    def _upload(self, file: str, request: Request) -> Reply:
+        self.calls.append(("upload", {"file": file, "length": len(request.body), "headers": dict(request.headers)}))
+        fault = self._faults.next("upload")
+        if _refuses(fault):
+            return Reply(fault=fault)
+        taken = self.workspace.take_file(file, request.body)
+        self._save()
+        return Reply(f"OK - {len(request.body)}" if taken else "no such upload", 200 if taken else 400, fault=fault)
 
     def _api(self, method: str, request: Request) -> Reply:
         asked = _asked(request)
         token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         self.calls.append((method, asked))
+        self.workspace.address = self.address
         fault = self._faults.next(method)
-        refused_first = fault is not None and not fault.accepted and fault.do not in {"cut", "drip"}
-        if refused_first:
+        if _refuses(fault):
             return Reply(fault=fault)
         answer = self._connections(token) if method == "apps.connections.open" else self.workspace.answer(method, token, asked)
         self._save()
@@ -162,6 +182,9 @@ class FakeSlack(Served):
         if place == "/_/delete":
             self.delete(json.loads(request.body)["ts"])
             return Reply({"ok": True})
+        if place.startswith("/files/"):
+            kept = self.workspace.files.get(place.removeprefix("/files/"))
+            return Reply(base64.b64decode(kept["content"]) if kept and kept["content"] else "there is nothing here")
         if place == "/_/state":
             return Reply(self.workspace.as_json())
         if place == "/_/text":
@@ -176,13 +199,18 @@ class FakeSlack(Served):
             fresh.replace(self._file)
 
 
+def _refuses(fault: Fault | None) -> bool:
+    """It goes wrong before anything is done; what breaks off in mid-answer has been done."""
+    return fault is not None and not fault.accepted and fault.do not in {"cut", "drip"}
+
+
 def _asked(request: Request) -> dict[str, Any]:
     """The arguments of a call, whether they came as JSON, as a form or in the address."""
     asked: dict[str, Any] = dict(parse_qsl(urlsplit(request.path).query))
     if "json" in request.headers.get("content-type", ""):
         return asked | dict(json.loads(request.body or b"{}"))
     asked |= dict(parse_qsl(request.body.decode()))
-    for name in ("blocks", "metadata"):
+    for name in ("blocks", "metadata", "files"):
         if name in asked:
             asked[name] = json.loads(asked[name])
     return asked

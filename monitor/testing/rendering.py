@@ -23,6 +23,7 @@ white-space:pre-wrap;margin:4px 0}
 code{background:#f8f8f8;border:1px solid #ddd;border-radius:3px;color:#c01343;font:12px Menlo,Consolas,monospace;padding:1px 3px}
 .actions{display:flex;flex-wrap:wrap;gap:8px;margin:10px 0}.button{border:1px solid #bbb;border-radius:4px;padding:4px 12px;
 font-weight:700;font-size:14px}.button.primary{background:#007a5a;border-color:#007a5a;color:#fff}
+figure{margin:4px 0 8px}figure img{width:360px;max-width:100%;border:1px solid #ddd;border-radius:8px;margin-top:4px}
 .ping{background:#fbf3b5;color:#7f5200;border-radius:3px;padding:0 2px}
 """
 
@@ -42,6 +43,8 @@ def pings(message: Payload) -> list[str]:
 def as_text(message: Payload) -> str:
     """What a reader sees, a line per line; the blocks, or `text` where there are none. Escapes are undone."""
     blocks = message.get("blocks") or []
+    if message.get("files"):
+        return "\n".join(f"[{file['title']}: {file['alt_txt']}]" for file in message["files"])
     if not blocks:
         return _shown(message.get("text") or "")
     return "\n".join(_shown(text) if kind == "mrkdwn" else _plain(text) for kind, text, _ in _texts(blocks))
@@ -92,9 +95,15 @@ def _message(message: Payload) -> str:
     blocks = message.get("blocks") or [{"type": "section", "text": {"type": "mrkdwn", "text": message.get("text") or ""}}]
     edited = '<span class="edited">(edited)</span>' if message.get("edited") else ""
     kind = "message reply" if message.get("thread_ts") else "message"
-    body = "\n".join(_block(b) for b in blocks)
+    files = message.get("files") or []
+    body = "\n".join([*(_block(b) for b in blocks if message.get("text") or not files), *(_file(f) for f in files)])
     name = '<span class="name">datavigil</span><span class="app">APP</span>'
     return f'<div class="{kind}"><div class="avatar">dv</div><div class="body">{name}{edited}{body}</div></div>'
+
+
+def _file(file: Payload) -> str:
+    alt, title, at = (html.escape(str(file[name])) for name in ("alt_txt", "title", "url_private"))
+    return f'<figure><figcaption class="context">{title}</figcaption><img src="{at}" alt="{alt}"></figure>'
 
 
 def _block(block: Payload) -> str:

@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; `body` other than text goes out as JSON. A `fault` spoils it on the way."""
+    """An answer; `body` is text, bytes of a PNG, or goes out as JSON. A `fault` spoils it on the way."""
 
     body: Any = ""
     status: int = 200
@@ -40,6 +40,8 @@ class Reply:
     def encoded(self) -> tuple[str, bytes]:
         if isinstance(self.body, str):
             return "text/html; charset=utf-8", self.body.encode()
+        if isinstance(self.body, bytes):
+            return "image/png", self.body
         return "application/json; charset=utf-8", json.dumps(self.body).encode()
 
 

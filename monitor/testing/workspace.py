@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ SCOPES = frozenset(
         "chat:write",
         "channels:history",
         "channels:read",
+        "files:write",
         "groups:history",
         "groups:read",
         "users:read",
@@ -44,6 +46,8 @@ class Workspace:
         self.channels: dict[str, dict[str, Any]] = {}
         self.messages: list[Answer] = []
         self.people: dict[str, str] = {}
+        self.files: dict[str, Answer] = {}
+        self.address = ""
         self._last = 0
         for name in channels:
             self.add(name)
@@ -152,6 +156,42 @@ class Workspace:
             raise Refused("users_not_found")
         return {"user": {"id": made, "profile": {"email": asked["email"]}}}
 
+    def place_for_file(self, asked: Answer) -> Answer:
+        length = str(asked.get("length") or "")
+        if not asked.get("filename") or not re.fullmatch(r"[1-9]\d*", length):
+            raise Refused("invalid_arguments")
+        made = f"F{len(self.files) + 1:010d}"
+        kept = {"name": asked["filename"], "size": int(length), "alt_txt": asked.get("alt_txt") or "", "content": None}
+        self.files[made] = {"id": made, **kept}
+        return {"upload_url": f"{self.address}/upload/v1/{made}", "file_id": made}
+
+    def take_file(self, made: str, body: bytes) -> bool:
+        """The bytes for an address that was given out: taken once, and only as many as were announced."""
+        file = self.files.get(made)
+        if file is None or file["content"] is not None or file["size"] != len(body):
+            return False
+        file["content"] = base64.b64encode(body).decode()
+        return True
+
+    def share_files(self, asked: Answer) -> Answer:
+        channel = self._channel({"channel": asked.get("channel_id")})
+        if not self.channels[channel]["member"]:
+            raise Refused("not_in_channel")
+        if thread := asked.get("thread_ts"):
+            self._one(channel, thread, "thread_not_found")
+        shown = []
+        for given in asked.get("files") or []:
+            file = self.files.get(given.get("id"))
+            if file is None or file["content"] is None:
+                raise Refused("file_not_found")
+            told = {name: value for name, value in file.items() if name != "content"}
+            shown.append({**told, "title": given.get("title") or file["name"], "url_private": f"{self.address}/files/{file['id']}"})
+        if not shown:
+            raise Refused("invalid_arguments")
+        message: Answer = {"type": "message", "user": USER, "bot_id": BOT, "ts": self._ts(), "text": "", "files": shown}
+        self.messages.append({"channel": channel, **message, **({"thread_ts": thread} if thread else {})})
+        return {"files": [{"id": file["id"], "title": file["title"]} for file in shown]}
+
     # What they share.
 
     def _channel(self, asked: Answer, by_name: bool = False) -> str:
@@ -193,11 +233,17 @@ class Workspace:
     # Stored and read again.
 
     def as_json(self) -> Answer:
-        return {"channels": self.channels, "messages": self.messages, "people": self.people, "last": self._last}
+        return {
+            "channels": self.channels,
+            "messages": self.messages,
+            "people": self.people,
+            "files": self.files,
+            "last": self._last,
+        }
 
     def restore(self, stored: Answer) -> None:
         self.channels, self.messages = stored["channels"], stored["messages"]
-        self.people, self._last = stored["people"], stored["last"]
+        self.people, self.files, self._last = stored["people"], stored.get("files", {}), stored["last"]
 
 
 def _true(given: Any) -> bool:
@@ -216,6 +262,8 @@ METHODS: dict[str, tuple[str, Callable[[Workspace, Answer], Answer]]] = {
     "conversations.history": ("", Workspace.history),
     "conversations.replies": ("", Workspace.replies),
     "conversations.list": ("", Workspace.conversations),
+    "files.completeUploadExternal": ("files:write", Workspace.share_files),
+    "files.getUploadURLExternal": ("files:write", Workspace.place_for_file),
     "users.conversations": ("", Workspace.conversations),
     "users.lookupByEmail": ("users:read.email", Workspace.person),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from monitor.store.tables import UtcTime
+from monitor.store.types import UtcTime
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

@@ -1,0 +1,1 @@
+"""Charts for an incident's thread: what to draw, the drawing, and putting them there."""
