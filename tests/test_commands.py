@@ -391,7 +391,7 @@ def test_facts_about_a_test_message_stand_alone_on_standard_output(shell: Shell)
 
     told = shell("test-channel", "screen", "--json")
 
-    assert told.json == {"channel": "screen", "sent": True, "reference": None}
+    assert told.json == {"channel": "screen", "sent": True, "reference": None, "lacks": []}
     assert "Nothing is wrong" in told.err
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
-import alerts.slack
+import alerts.slack_calls
 from alerts.routing import Route
 from alerts.slack import Slack
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -155,7 +155,7 @@ def _doom(step: str, chance: random.Random) -> None:
         (outbox, "finish", "after the answer, before the finish", "after the finish"),
     ):
         setattr(module, name, _between(getattr(module, name), before, after))
-    alerts.slack.post = _dying(alerts.slack.post, chance)  # type: ignore[attr-defined]
+    alerts.slack_calls.post = _dying(alerts.slack_calls.post, chance)  # type: ignore[attr-defined]
 
 
 def _between(work: Callable[..., Any], before: str, after: str) -> Callable[..., Any]:
