@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from checks import scales
+from checks import limits, scales
 from checks.result import HIGHEST_SCORE, Severity
 from checks.scales import Scale
 from checks.window import Window
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Record = Sequence[tuple[datetime, float]]
 ENOUGH = 8
 """Windows of history below which nothing is learned."""
-SETTLED = 35
+SETTLED = limits.SETTLED
 """Windows of history below which a learned finding warns but never pages."""
 SAME_ENOUGH = 6
 """Windows of the same weekday (or hour) below which they are not looked at alone."""

@@ -24,6 +24,10 @@ PAGE = 2.0
 """Limits, not widened, from which on somebody may be woken; also the score that says so."""
 APART = 4 / 3
 """Widened limits that a page is at least further out than a warning."""
+SETTLED = 35
+"""Windows of history from which on it is long enough: below it limits are wider, and nothing that is learned pages."""
+UNSURE = 10.0
+"""How much wider: by this many times what one over the number of windows is above one over `SETTLED`."""
 
 
 def score(out: float, allowance: float) -> float:
@@ -54,27 +58,38 @@ def spread(errors: Array, floor: Array) -> Array:
 
 
 def seen(sizes: Array) -> Array:
-    """The second-largest size of past errors, in spreads: what was there before, one past incident left out."""
+    """The largest size of past errors that counts, in spreads: what was there before, one past incident left out."""
     import numpy as np
 
     ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
-    return np.asarray(np.maximum(ordered[known - 2, np.arange(sizes.shape[1])], NARROWEST))
+    return np.asarray(np.maximum(ordered[known - _counts(len(sizes)), np.arange(sizes.shape[1])], NARROWEST))
+
+
+def _counts(windows: int) -> int:
+    """Which of the past errors, from the largest on, is the first that counts. In a short history nothing says that the largest was
+    an incident: the second Sunday is like the first, and like no other day."""
+    return 2 if windows >= SETTLED else 1
+
+
+def _unsure(windows: int) -> float:
+    """By how much limits are wider while there are few windows: of a bell shape, 14 windows know the spread to a fifth, and its
+    tail less (compare Student's quantiles with the normal ones)."""
+    return 1 + UNSURE * max(1 / windows - 1 / SETTLED, 0.0)
 
 
 def limit(sizes: Array) -> Array:
     """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
 
-    The largest is replaced by the second, so that one past incident does not blind it.
+    In a history that is long enough the largest is replaced by the second, so that one past incident does not blind it.
     """
     import numpy as np
 
     ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
     columns = np.arange(sizes.shape[1])
-    second = ordered[known - 2, columns]
+    second = ordered[known - _counts(len(sizes)), columns]
     at = np.minimum((TAIL * known).astype(int), known - 1)
     edge, place = ordered[at, columns], np.arange(len(ordered))[:, None]
     beyond = (place > at) & (place < known)
     mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
-    return np.asarray(
-        np.maximum.reduce([np.full_like(edge, NARROWEST), edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE), second])
-    )
+    drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
+    return np.asarray(np.maximum.reduce([np.full_like(edge, NARROWEST), drawn_out, second]) * _unsure(len(sizes)))

@@ -33,6 +33,8 @@ class Mix(Check):
     most: ClassVar[int] = 100
     single: ClassVar[int] = 12
     """Values that are looked at one by one."""
+    expected: ClassVar[float] = 12.0
+    """Rows to be expected of a value before it is gone when there is none: of so many, chance takes all once in 160,000 times."""
 
     column: str = Field(description="the column to look at")
 
@@ -69,7 +71,8 @@ class Mix(Check):
             return Trace(float(amounts[-1]), points, now.total, "share", upward, unit="share", title=title)
 
         found = [trace(shares.max(axis=1), "share of the most frequent value")]
-        found.append(trace(((rows == 0) * usual).sum(axis=1), "usual share of the values that are gone", upward=True))
+        gone = (rows == 0) & (usual * rows.sum(axis=1, keepdims=True) >= self.expected)
+        found.append(trace((gone * usual).sum(axis=1), "usual share of the values that are gone", upward=True))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
             if place < len(masses[0].places) and usual[place] > 0:
                 name = "a value (not shown)" if masked else quoted([masses[0].places[place]])
