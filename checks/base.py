@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned, people
 from checks.control import TABLE, Sensitivity
+from checks.gradual import Lasting
 from checks.learned import Allowance
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
@@ -115,6 +116,8 @@ class Check(BaseModel):
     unit: ClassVar[Unit] = "number"
     upward: ClassVar[bool] = False
     """Only more than usual is bad; less never is."""
+    lasting: ClassVar[Lasting] = ""
+    """Which small changes that stay are told too, where bounds are learned."""
     takes_segments: ClassVar[bool] = True
     apart: ClassVar[bool] = False
     """It runs other people's code on rows: judged in a process of its own, with its `timeout` and `memory_mb`."""
@@ -247,13 +250,13 @@ class Check(BaseModel):
             severity, details = self.severity or Severity.WARNING, None
             record: learned.Record = ()
         else:
-            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least)
+            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least, lasting=self.lasting)
             found = learned.judge_all([trace], view.window, view.allowance, view.expected)[0]
             if isinstance(found, learned.Learning):
                 raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
             bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
             score, details, record = found.score, found.details(), found.record
-            severity = self.severity or found.severity
+            severity, extra = self.severity or found.severity, found.lasting(self.unit) + extra
         failed = not bounds.admit(value) if self.bounded else score > 1
         return self.result(
             Status.FAILED if failed else Status.PASSED,
@@ -279,10 +282,10 @@ class Check(BaseModel):
             raise NothingToJudge(f"{self.name}: {found[0] if found else learned.Learning(0)}")
         one, trace = max(told, key=lambda pair: pair[0].score)
         bounds = Bounds(one.at_least, one.at_most, learned=True, usual=one.words(trace.unit))
-        shown = amount(trace.value, trace.unit)
+        shown, extra = amount(trace.value, trace.unit), one.lasting(trace.unit) + trace.extra
         return self.result(
             Status.FAILED if one.score > 1 else Status.PASSED,
-            f"{self._subject(self._column)}: the {trace.title} is {shown}, {bounds_in_words(bounds, trace.unit)}{trace.extra}",
+            f"{self._subject(self._column)}: the {trace.title} is {shown}, {bounds_in_words(bounds, trace.unit)}{extra}",
             view,
             value=trace.value,
             bounds=bounds,

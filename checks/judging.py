@@ -9,7 +9,7 @@ from datetime import datetime
 from statistics import median_low
 from typing import TYPE_CHECKING
 
-from checks import learned, limits, scales
+from checks import gradual, learned, limits, scales
 from checks.forecast import CORRECTED, LATELY, MONTH, SAME, forecasts
 from checks.result import HIGHEST_SCORE
 
@@ -51,6 +51,15 @@ class Side:
         """How far off earlier windows were, by the limit."""
         return self.sizes / self.limit
 
+    def told(self) -> Array:
+        """How far off the furthest of the last windows was, by the limit of those before them: above 1 it was told."""
+        import numpy as np
+
+        before, last = self.sizes[: -gradual.RECENT], self.sizes[-gradual.RECENT :]
+        enough = np.isfinite(before).sum(axis=0) >= limits.FEWEST
+        found = np.nan_to_num(last).max(axis=0) / limits.limit(before)
+        return np.where(enough, found, 0.0)
+
 
 def judged(
     traces: Sequence[Trace],
@@ -71,6 +80,7 @@ def judged(
     fine = np.array([p.window.start in expected for p in pasts[0]])
     sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
+    slow = _slow(along, values, floor, sides, window)
     starts = [p.window.start for p in pasts[0]]
     found = []
     for place, (trace, past, size) in enumerate(along):
@@ -97,7 +107,35 @@ def judged(
                 record=tuple(zip(starts, record[:, place].tolist(), strict=True)),
             )
         )
-    return found
+    return [_with(one, slow[place]) if place in slow else one for place, one in enumerate(found)]
+
+
+def _with(one: Learned, slow: gradual.Slow) -> Learned:
+    """The same verdict, where the last windows together tell more than this one does."""
+    score = slow.score(one.allowance.people)
+    return replace(one, slow=slow, score=score) if score > max(one.score, 1.0) else one
+
+
+def _slow(
+    along: Sequence[tuple[Trace, Sequence[Point], float]], values: Array, floor: Array, sides: Sequence[Side], window: Window
+) -> dict[int, gradual.Slow]:
+    """What the last windows together tell, for the numbers of which small changes that stay are told."""
+    import numpy as np
+
+    wanted = [place for place, (trace, *_) in enumerate(along) if trace.lasting and math.isfinite(trace.value)]
+    if not wanted or len(values) < learned.SETTLED or window.length < gradual.SHORTEST:
+        return {}
+    traces = [along[place][0] for place in wanted]
+    now = [float(scales.onto(trace.value, trace.scale, along[place][2])) for place, trace in zip(wanted, traces, strict=True)]
+    recent = np.concatenate([values[:, wanted], np.array(now)[None, :]])[-learned.LONGEST - 1 :]
+    upward, level = np.array([trace.upward for trace in traces]), np.array([trace.lasting == "level" for trace in traces])
+    told = np.fmin.reduce([side.told()[wanted] for side in sides])
+    found = gradual.stretch(recent, floor[-len(recent) :, wanted], upward, level, told > 1)
+    return {
+        place: one
+        for number, place in enumerate(wanted)
+        if (one := found.of(number, along[place][0].scale, along[place][2])) is not None
+    }
 
 
 def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags) -> list[Side]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks import limits, scales
+from checks.gradual import Lasting, Slow
 from checks.result import HIGHEST_SCORE, Severity
 from checks.scales import Scale
 from checks.window import Window
@@ -80,6 +81,8 @@ class Trace:
     unit: Unit = "number"
     title: str = ""
     extra: str = ""
+    lasting: Lasting = ""
+    """Which small changes that stay are told too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Learned:
     spread: float = 0.0
     limit: float = 0.0
     allowance: Allowance = USUAL
+    slow: Slow | None = None
+    """What the last windows together tell, where this one by itself tells less."""
     record: Sequence[tuple[datetime, float]] = field(default=(), compare=False, repr=False)
 
     def words(self, unit: Unit) -> str:
@@ -126,7 +131,7 @@ class Learned:
         return Severity.CRITICAL if self.score > 2 and self.may_page else Severity.WARNING
 
     def details(self) -> dict[str, Any]:
-        return {
+        found = {
             "judge": "forecast",
             "expected": self.expected,
             "forecast": self.forecaster,
@@ -137,6 +142,11 @@ class Learned:
             "like": self.like.strip(),
             "usual": [self.low, self.high],
         }
+        return {**found, **self.slow.details()} if self.slow else found
+
+    def lasting(self, unit: Unit) -> str:
+        """What the last windows together tell, as the end of a sentence; mostly nothing."""
+        return self.slow.words(unit) if self.slow else ""
 
 
 def judge(

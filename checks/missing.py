@@ -19,6 +19,7 @@ class Missing(Check):
     scale = "share"
     unit = "share"
     upward = True
+    lasting = "level"
 
     column: str = Field(description="the column to look at")
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from checks import learned
 from checks.base import Check, NothingToJudge, Past, Table, View, counts
+from checks.gradual import Lasting
 from checks.learned import Point, Trace
 from checks.masses import aligned
 from checks.profile import Counts
@@ -66,11 +67,11 @@ class Mix(Check):
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
 
-        def trace(amounts: Array, title: str, upward: bool = False) -> Trace:
+        def trace(amounts: Array, title: str, upward: bool = False, lasting: Lasting = "new") -> Trace:
             points = [Point(p.window, float(v), c.total) for (p, c), v in zip(past, amounts[:-1], strict=True)]
-            return Trace(float(amounts[-1]), points, now.total, "share", upward, unit="share", title=title)
+            return Trace(float(amounts[-1]), points, now.total, "share", upward, unit="share", title=title, lasting=lasting)
 
-        found = [trace(shares.max(axis=1), "share of the most frequent value")]
+        found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
         gone = (rows == 0) & (usual * rows.sum(axis=1, keepdims=True) >= self.expected)
         found.append(trace((gone * usual).sum(axis=1), "usual share of the values that are gone", upward=True))
         for place in np.argsort(-usual, kind="stable")[: self.single]:

@@ -70,7 +70,7 @@ class Numbers(Check):
         for name, scale in SIMPLE.items():
             points = [Point(window, values[name], rows) for window, values, rows in found]
             unit: Unit = "share" if scale == "share" else "number"
-            yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name)
+            yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
 
     def _below(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
         """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""

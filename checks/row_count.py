@@ -20,6 +20,7 @@ class RowCount(Check):
     family = Family.ARRIVAL
     scale = "count"
     unit = "rows"
+    lasting = "level"
 
     def questions(self, schema: Schema) -> Iterable[Question]:
         return ()

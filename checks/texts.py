@@ -13,6 +13,7 @@ from checks.learned import Point, Trace
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
 from checks.result import Family, Result
+from checks.scales import Scale
 from checks.wording import Unit
 
 NOTHING = frozenset(
@@ -38,6 +39,8 @@ NOTHING = frozenset(
     ]
 )
 """Texts that people and programs write where there is no value."""
+SHARE: tuple[Scale, Unit] = ("share", "share")
+LENGTH: tuple[Scale, Unit] = ("size", "number")
 SHARES: dict[str, Callable[[str], bool]] = {
     "share of texts that stand for nothing": lambda t: t.strip().lower() in NOTHING,
     "share of texts with capitals": lambda t: t != t.lower(),
@@ -76,8 +79,8 @@ class Texts(Check):
         traces = []
         for name, value in described(now).items():
             points = [Point(window, values[name], rows) for window, values, rows in past]
-            unit: Unit = "share" if name in SHARES else "number"
-            traces.append(Trace(value, points, now.total, "share" if name in SHARES else "size", unit=unit, title=name))
+            scale, unit = SHARE if name in SHARES else LENGTH
+            traces.append(Trace(value, points, now.total, scale, unit=unit, title=name, lasting="new"))
         yield self.worst(view, traces)
 
     @classmethod
