@@ -59,7 +59,7 @@ class Slow:
         ends = (None if end is None else amount(end, unit) for end in (self.at_least, self.at_most))
         low, high = ends
         allowed = f"at most {high}" if low is None else f"{low} to {high}"
-        return f"; of the last {TOGETHER} windows together it is {amount(self.value, unit)}, {allowed} allowed"
+        return f"; on average of the last {TOGETHER} windows it is {amount(self.value, unit)}, {allowed} allowed"
 
     def details(self) -> dict[str, Any]:
         return {
