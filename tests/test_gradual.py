@@ -48,11 +48,15 @@ def test_what_no_window_shows_by_itself_a_week_together_does() -> None:
     values = fewer(counts(1), 0.1, 7)
     assert first_told(values, 7, "") is None
     day = first_told(values, 7, "level")
-    assert day is not None and day > 0
+    assert day is not None
+    assert day > 0
     told = judged(values[: 90 - 7 + day + 1])
-    assert told.slow is not None and told.severity is Severity.WARNING
-    assert told.lasting("rows").startswith("; on average of the last 7 windows it is 1") and told.lasting("rows").endswith(" allowed")
-    assert told.details()["judge"] == "gradual" and told.details()["together"] == 7
+    assert told.slow is not None
+    assert told.severity is Severity.WARNING
+    assert told.lasting("rows").startswith("; on average of the last 7 windows it is 1")
+    assert told.lasting("rows").endswith(" allowed")
+    assert told.details()["judge"] == "gradual"
+    assert told.details()["together"] == 7
 
 
 def test_a_slow_ramp_is_told() -> None:
@@ -105,7 +109,9 @@ def test_what_was_never_there_is_told_the_third_time() -> None:
     assert judged([*few, 0.0005], "share", "new").score < 1
     assert judged([*few, 0.0005, 0.0, 0.0005], "share", "new").slow is None
     third = judged([*few, 0.0005, 0.0, 0.0005, 0.0005], "share", "new")
-    assert third.slow is not None and third.score > 1 and third.severity is Severity.WARNING
+    assert third.slow is not None
+    assert third.score > 1
+    assert third.severity is Severity.WARNING
     assert third.lasting("share") == "; it is there in 3 of the last 7 windows, and in none before"
     # Told once: the next window has it too, and a table that always had it now and then is not news.
     assert judged([*few, 0.0005, 0.0, 0.0005, 0.0005, 0.0005], "share", "new").slow is None
