@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, Past, Table, View, counts, number
+from checks.base import Check, Past, Table, View, counts, number
+from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answers, Counts
 from checks.question import Categories, Question, Scalar, Schema, column_kind
-from checks.result import Family, Result
+from checks.result import Family
 from checks.wording import amount, of_rows, quoted
 
 
@@ -52,7 +53,7 @@ class AllowedValues(Check):
     def _others_key(self) -> str:
         return f"others({self.column},{list(self.values or ())!r})"
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         yield self._listed(view) if self.values is not None else self._unseen(view)
 
     def value(self, answers: Answers, rows: int) -> float | None:
@@ -60,7 +61,7 @@ class AllowedValues(Check):
         present = number(answers, f"present({self.column})")
         return (number(answers, self._others_key) or 0.0) / present if present else None
 
-    def _listed(self, view: View) -> Result:
+    def _listed(self, view: View) -> Verdict:
         value = self.value(view.answers, view.rows)
         if value is None:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
@@ -75,7 +76,7 @@ class AllowedValues(Check):
         odd = sorted((v for v in seen if v not in allowed), key=lambda v: -seen[v])[: self.named]
         return f"; {quoted(odd)}" if odd and self.column not in view.masked else ""
 
-    def _unseen(self, view: View) -> Result:
+    def _unseen(self, view: View) -> Verdict:
         now = counts(view.answers, self.column)
         if not now.total:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")

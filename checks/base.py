@@ -10,29 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from checks import learned, people
+from checks import learned
 from checks.control import TABLE, Sensitivity
 from checks.gradual import Lasting
 from checks.learned import Allowance
+from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import Unit, amount
 
-
-class CannotJudge(Exception):
-    """A question was not answered, so there is no verdict: becomes an errored result. The message is for the user."""
-
-
-class NothingToJudge(Exception):
-    """Too few rows, or nothing to compare with yet: becomes a skipped result. The message says how many are needed."""
+if TYPE_CHECKING:
+    from checks.pending import Usual
 
 
 @dataclass(frozen=True)
@@ -210,7 +207,7 @@ class Check(BaseModel):
     def _column(self) -> str | None:
         return self.watched[0] if len(self.watched) == 1 else None
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         """The verdicts on one window and segment. May raise CannotJudge and NothingToJudge; see `judged`."""
         value = self.value(view.answers, view.rows)
         if value is None:
@@ -237,27 +234,18 @@ class Check(BaseModel):
         column: str | None = None,
         extra: str = "",
         least: float = 0.0,
-    ) -> Result:
+    ) -> Verdict:
         """`value` against the user's bounds, or against what the past says is usual.
 
         `least` is the smallest change worth telling, in the value's own unit; given bounds are used as they are.
         The severity of a failure is the user's, else warning for given bounds and by score for learned ones.
         """
         column = column or self._column
-        if self.bounded:
-            bounds = Bounds(self.at_least, self.at_most, usual=learned.usual(past, view.window, self.unit))
-            score = bounds.score(value, learned.noise(self.scale, view.rows))
-            severity, details = self.severity or Severity.WARNING, None
-            record: learned.Record = ()
-        else:
-            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least, lasting=self.lasting)
-            found = learned.judge_all([trace], view.window, view.allowance, view.expected)[0]
-            if isinstance(found, learned.Learning):
-                raise NothingToJudge(f"{self._subject(column)} is {amount(value, self.unit)}; {found}")
-            bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(self.unit))
-            score, details, record = found.score, found.details(), found.record
-            severity, extra = self.severity or found.severity, found.lasting(self.unit) + extra
-        failed = not bounds.admit(value) if self.bounded else score > 1
+        if not self.bounded:
+            trace = learned.Trace(value, past, view.rows, self.scale, self.upward, least, self.unit, "", extra, self.lasting)
+            return Pending([trace], partial(self._of_one, trace, column))
+        bounds = Bounds(self.at_least, self.at_most, usual=learned.usual(past, view.window, self.unit))
+        failed = not bounds.admit(value)
         return self.result(
             Status.FAILED if failed else Status.PASSED,
             f"{self._subject(column)} is {amount(value, self.unit)}, {bounds_in_words(bounds, self.unit)}{extra}",
@@ -265,34 +253,48 @@ class Check(BaseModel):
             column=column,
             value=value,
             bounds=bounds,
-            score=score,
-            severity=severity if failed else None,
-            details=details,
-            record=record,
+            score=bounds.score(value, learned.noise(self.scale, view.rows)),
+            severity=(self.severity or Severity.WARNING) if failed else None,
         )
 
-    def worst(self, view: View, traces: Sequence[learned.Trace]) -> Result:
+    def _of_one(self, trace: learned.Trace, column: str | None, usual: Sequence[Usual], view: View) -> Result:
+        [one] = usual
+        said = f"{self._subject(column)} is {amount(trace.value, trace.unit)}"
+        if isinstance(one, learned.Learning):
+            raise NothingToJudge(f"{said}; {one}")
+        return self._by(one.by(view.allowance), trace, said, column, view)
+
+    def worst(self, view: View, traces: Sequence[learned.Trace]) -> Verdict:
         """The one verdict on several numbers of one column: that on the number which is furthest out.
 
-        Raises NothingToJudge where none has history enough.
+        A skipped one where none has history enough.
         """
-        found = learned.judge_all(traces, view.window, view.allowance, view.expected)
-        told = [(one, trace) for one, trace in zip(found, traces, strict=True) if isinstance(one, learned.Learned)]
-        if not told:
-            raise NothingToJudge(f"{self.name}: {found[0] if found else learned.Learning(0)}")
-        one, trace = max(told, key=lambda pair: pair[0].score)
-        bounds = Bounds(one.at_least, one.at_most, learned=True, usual=one.words(trace.unit))
-        shown, extra = amount(trace.value, trace.unit), one.lasting(trace.unit) + trace.extra
+        return Pending(traces, self._of_worst)
+
+    def _of_worst(self, usual: Sequence[Usual], view: View) -> Result:
+        known = [one for one in usual if not isinstance(one, learned.Learning)]
+        if not known:
+            raise NothingToJudge(f"{self.name}: {next(iter(usual), learned.Learning(0))}")
+        one = max(known, key=lambda weighed: weighed.score(view.allowance))
+        trace = one.trace
+        said = f"{self._subject(self._column)}: the {trace.title} is {amount(trace.value, trace.unit)}"
+        found = self._by(one.by(view.allowance), trace, said, self._column, view)
+        return replace(found, details={**(found.details or {}), "number": trace.title})
+
+    def _by(self, found: learned.Learned, trace: learned.Trace, said: str, column: str | None, view: View) -> Result:
+        """The verdict by learned limits."""
+        bounds = Bounds(found.at_least, found.at_most, learned=True, usual=found.words(trace.unit))
+        failed = found.score > 1
         return self.result(
-            Status.FAILED if one.score > 1 else Status.PASSED,
-            f"{self._subject(self._column)}: the {trace.title} is {shown}, {bounds_in_words(bounds, trace.unit)}{extra}",
+            Status.FAILED if failed else Status.PASSED,
+            f"{said}, {bounds_in_words(bounds, trace.unit)}{found.lasting(trace.unit)}{trace.extra}",
             view,
+            column=column,
             value=trace.value,
             bounds=bounds,
-            score=one.score,
-            severity=(self.severity or one.severity) if one.score > 1 else None,
-            details={**one.details(), "number": trace.title},
-            record=learned.together([other.record for other, _ in told]),
+            score=found.score,
+            severity=(self.severity or found.severity) if failed else None,
+            details=found.details(),
         )
 
     def result(self, status: Status, message: str, view: View, **more: Any) -> Result:
@@ -323,27 +325,6 @@ def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
     else:
         said = "no bound"
     return f"{said} ({bounds.usual})" if bounds.usual else said
-
-
-def judged(check: Check, view: View) -> list[Result]:
-    """The verdicts of a check; never raises: a fault is an errored result, nothing to judge a skipped one.
-
-    Verdicts that came before a fault stay.
-    """
-    results: list[Result] = []
-    try:
-        for result in check.judge(view):
-            results.append(people.heard(result, view))
-    except NothingToJudge as nothing:
-        results.append(check.result(Status.SKIPPED, str(nothing), view))
-    except CannotJudge as fault:
-        said = str(fault)
-        named = said if said.startswith(check.name) else f"{check.name} could not be judged: {said}"
-        results.append(check.result(Status.ERRORED, named, view))
-    except Exception as fault:  # A check's own fault must not take the window's other verdicts with it.
-        reason = str(fault).splitlines()[0] if str(fault) else ""
-        results.append(check.result(Status.ERRORED, f"{check.name} could not be judged: {type(fault).__name__}: {reason}", view))
-    return results
 
 
 def number(answers: Answers, key: str) -> float | None:

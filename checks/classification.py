@@ -9,11 +9,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
-from checks.base import CannotJudge, Check, NothingToJudge, View, number
+from checks.base import Check, View, number
 from checks.confusion import OF_ONE, Confusion, chance
 from checks.drift import Drift
 from checks.expected import Expected
 from checks.figures import Figure, Limits, part
+from checks.pending import CannotJudge, NothingToJudge
 from checks.prediction import cells, drifted, performance, shares, wait
 from checks.profile import Answers
 from checks.question import Cells, Question, Scalar, Schema, column_kind

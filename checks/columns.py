@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from checks.base import Check, NothingToJudge, Table, View
+from checks.base import Check, Table, View
+from checks.pending import NothingToJudge
 from checks.question import Question, Schema, column_kind
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
 

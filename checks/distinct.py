@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from checks.base import Check, NothingToJudge, Table, View, counts
+from checks.base import Check, Table, View, counts
+from checks.pending import NothingToJudge, Verdict
 from checks.profile import Answers
 from checks.question import Categories, Question, Schema
-from checks.result import Family, Result
+from checks.result import Family
 
 
 class Distinct(Check):
@@ -24,7 +25,7 @@ class Distinct(Check):
     def questions(self, schema: Schema) -> Iterable[Question]:
         yield Categories(self.column)
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         value = self.value(view.answers, view.rows)
         if value is None:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")

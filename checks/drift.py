@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, Table, View, bounds_in_words, counts, histogram, rows
+from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
 from checks.masses import aligned, pooled
 from checks.pair import Pair
+from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, ColumnKind, Distribution, Question, Sample, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
@@ -84,7 +85,7 @@ class Drift(Check):
     def _kind(self, schema: Schema) -> ColumnKind:
         return column_kind(schema.get(self.column, ""))
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         if self._sampled:
             yield from self._by_evidently(view)
             return
@@ -135,7 +136,7 @@ class Drift(Check):
         current: Histogram | Counts,
         past: Sequence[tuple[Any, Histogram | Counts]],
         reference: Histogram | Counts | None,
-    ) -> Result:
+    ) -> Verdict:
         method = self._method(isinstance(current, Histogram))
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from checks.base import CannotJudge
+from checks.pending import CannotJudge
 
 if TYPE_CHECKING:
     from checks.evidently import Evidently

@@ -8,8 +8,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from checks import evidently_frames as frames
-from checks.base import NothingToJudge
 from checks.evidently_making import quiet, reason
+from checks.pending import NothingToJudge
 from checks.question import Schema, column_kind
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checks import evidently_making as making
-from checks.base import CannotJudge
+from checks.pending import CannotJudge
 from checks.result import HIGHEST_SCORE
 from checks.wording import quoted
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from checks.base import NothingToJudge
 from checks.confusion import Confusion, chance
 from checks.figures import Figure
+from checks.pending import NothingToJudge
 from checks.scores import NO_SCORE, Scored, calibrated, middle
 
 Counted = Iterable[tuple[list[Any], int]]

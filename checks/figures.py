@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, View, bounds_in_words
+from checks.base import Check, View, bounds_in_words
+from checks.pending import CannotJudge, NothingToJudge
 from checks.result import Bounds, Result, Severity, Status
 from checks.wording import Unit, amount
 

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
-from checks.base import CannotJudge, Check, NothingToJudge, Table, View, number
+from checks.base import Check, Table, View, number
 from checks.learned import Point
+from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answers
 from checks.question import Question, Scalar, Schema, Watermark, column_kind
-from checks.result import Family, Result
+from checks.result import Family
 from checks.window import Window
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -64,7 +65,7 @@ class Freshness(Check):
 
         return [Scalar(self._key, newest, "max")]
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         if self.column and view.rows == 0:
             raise NothingToJudge(f"{self.name}: the window has no rows, so none is newest")
         age = self._age(view.answers, view.window, view.schema)

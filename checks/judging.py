@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from statistics import median_low
 from typing import TYPE_CHECKING
 
@@ -61,14 +62,114 @@ class Side:
         return np.where(enough, found, 0.0)
 
 
-def judged(
-    traces: Sequence[Trace],
-    pasts: Sequence[Sequence[Point]],
-    window: Window,
-    allowance: Allowance,
-    expected: Collection[datetime] = (),
-) -> list[Learned]:
-    """The verdicts on traces with these pasts (finite values only, enough of them), which are of the same windows."""
+@dataclass(frozen=True)
+class Together:
+    """Numbers measured on the same windows, and what is usual of them before anything widens a limit.
+
+    `pasts` have finite values only. `typical` is the size that asinh takes; `record` (windows x numbers) is how far out each window
+    of the history was, by the limits; `same` are the places of the windows like the judged one.
+    """
+
+    traces: Sequence[Trace]
+    pasts: Sequence[Sequence[Point]]
+    typical: Sequence[float]
+    sides: Sequence[Side]
+    record: Array
+    like: str
+    same: Sequence[int]
+    slow: Mapping[int, gradual.Slow]
+    scored: dict[Allowance, Array] = field(default_factory=dict)
+
+    def scores(self, allowance: Allowance) -> Array:
+        """How far out each number is to each side (sides x numbers), 1 on the bound: the least of them holds."""
+        import numpy as np
+
+        if allowance not in self.scored:
+            off = self.off / allowance.people
+            self.scored[allowance] = np.minimum(limits.score(off, allowance.table), HIGHEST_SCORE)
+        return self.scored[allowance]
+
+    @cached_property
+    def starts(self) -> Sequence[datetime]:
+        return [p.window.start for p in self.pasts[0]]
+
+    @cached_property
+    def rooms(self) -> Sequence[tuple[Array, Array]]:
+        """Of each side: how far above and below its forecast a number may be, on the scale."""
+        return [_rooms(side, self.traces, self.typical) for side in self.sides]
+
+    @cached_property
+    def off(self) -> Array:
+        """How far each number is from its forecasts, in limits that nothing widened."""
+        import numpy as np
+
+        along = zip(self.traces, self.typical, strict=True)
+        now = np.array([float(scales.onto(t.value, t.scale, s)) if math.isfinite(t.value) else math.inf for t, s in along])
+        upward = np.array([trace.upward for trace in self.traces])
+        found = []
+        for side, (up, down) in zip(self.sides, self.rooms, strict=True):
+            out = now - side.centre
+            found.append(np.where(out > 0, out / up, np.where(upward, 0.0, -out / down)))
+        return np.array(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """One number of some that are judged together."""
+
+    among: Together
+    place: int
+
+    @property
+    def trace(self) -> Trace:
+        return self.among.traces[self.place]
+
+    @property
+    def record(self) -> learned.Record:
+        return tuple(zip(self.among.starts, self.among.record[:, self.place].tolist(), strict=True))
+
+    @property
+    def slow(self) -> gradual.Slow | None:
+        return self.among.slow.get(self.place)
+
+    def score(self, allowance: Allowance) -> float:
+        alone = float(self.among.scores(allowance)[:, self.place].min())
+        together = self.slow.score(allowance.people) if self.slow else 0.0
+        return max(alone, together) if together > 1 else alone
+
+    def by(self, allowance: Allowance) -> Learned:
+        """The verdict by limits that are widened so."""
+        among, place, trace = self.among, self.place, self.trace
+        number = int(among.scores(allowance)[:, place].argmin())
+        side, (up, down) = among.sides[number], (float(room[place]) for room in among.rooms[number])
+        centre, typical = float(side.centre[place]), among.typical[place]
+        past = among.pasts[place]
+        group = [past[n] for n in among.same] if among.same else past[-learned.LONGEST :]
+        low, high = learned.inner(group)
+        score, alone = self.score(allowance), float(among.scores(allowance)[number, place])
+        return learned.Learned(
+            at_least=None if trace.upward else scales.back(centre - down * allowance.both, trace.scale, typical),
+            at_most=scales.back(centre + up * allowance.both, trace.scale, typical),
+            score=score,
+            expected=scales.back(centre, trace.scale, typical),
+            low=low,
+            high=high,
+            windows=len(group),
+            like=among.like,
+            may_page=len(among.starts) >= learned.SETTLED,
+            forecaster=side.names[place],
+            spread=float(side.spread[place]),
+            limit=float(side.limit[place]),
+            allowance=allowance,
+            slow=self.slow if score > alone else None,
+            record=self.record,
+        )
+
+
+def weighed(
+    traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, expected: Collection[datetime] = ()
+) -> list[Weighed]:
+    """What is usual of traces with these pasts (finite values only, enough of them), which are of the same windows."""
     import numpy as np
 
     typical = [median_low([abs(p.value) for p in past]) or 1.0 for past in pasts]
@@ -81,39 +182,22 @@ def judged(
     sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     slow = _slow(along, values, floor, sides, window)
-    starts = [p.window.start for p in pasts[0]]
-    found = []
-    for place, (trace, past, size) in enumerate(along):
-        at_least, at_most, score, middle, name, spread, limit = _verdict(sides, place, trace, size, allowance)
-        group = (
-            [p for p, k in zip(past, keys[:-1], strict=True) if k == keys[-1]][-len(same) :] if same else past[-learned.LONGEST :]
-        )
-        low, high = learned.inner(group)
-        found.append(
-            learned.Learned(
-                at_least=at_least,
-                at_most=at_most,
-                score=score,
-                expected=middle,
-                low=low,
-                high=high,
-                windows=len(group),
-                like=like,
-                may_page=len(past) >= learned.SETTLED,
-                forecaster=name,
-                spread=spread,
-                limit=limit,
-                allowance=allowance,
-                record=tuple(zip(starts, record[:, place].tolist(), strict=True)),
-            )
-        )
-    return [_with(one, slow[place]) if place in slow else one for place, one in enumerate(found)]
+    places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
+    among = Together(traces, pasts, typical, sides, record, like, places, slow)
+    return [Weighed(among, place) for place in range(len(traces))]
 
 
-def _with(one: Learned, slow: gradual.Slow) -> Learned:
-    """The same verdict, where the last windows together tell more than this one does."""
-    score = slow.score(one.allowance.people)
-    return replace(one, slow=slow, score=score) if score > max(one.score, 1.0) else one
+def _rooms(side: Side, traces: Sequence[Trace], typical: Sequence[float]) -> tuple[Array, Array]:
+    up = side.spread * side.limit
+    down = up.copy()
+    for place, (trace, size) in enumerate(zip(traces, typical, strict=True)):
+        if trace.least:
+            centre = float(side.centre[place])
+            expected = scales.back(centre, trace.scale, size)
+            for room, sign in ((up, 1), (down, -1)):
+                least = abs(float(scales.onto(expected + sign * trace.least, trace.scale, size)) - centre)
+                room[place] = max(room[place], least)
+    return up, down
 
 
 def _slow(
@@ -193,26 +277,3 @@ def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upwa
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
     return Side(names, centre, spread[-1], limits.limit(sizes), sizes, _typical(errors))
-
-
-def _verdict(
-    sides: Sequence[Side], place: int, trace: Trace, typical: float, allowance: Allowance
-) -> tuple[float | None, float, float, float, str, float, float]:
-    """at_least, at_most, score and what was expected, by whom; spread and limit: of the side that finds it least odd."""
-    now = float(scales.onto(trace.value, trace.scale, typical)) if math.isfinite(trace.value) else math.inf
-    told = []
-    for side in sides:
-        centre, spread, limit = float(side.centre[place]), float(side.spread[place]), float(side.limit[place])
-        expected = scales.back(centre, trace.scale, typical)
-        up = down = spread * limit
-        if trace.least:
-            up, down = (
-                max(up, abs(float(scales.onto(expected + s * trace.least, trace.scale, typical)) - centre)) for s in (1, -1)
-            )
-        out = now - centre
-        off = (out / up if out > 0 else (0.0 if trace.upward else -out / down)) / allowance.people
-        score = min(limits.score(off, allowance.table), HIGHEST_SCORE)
-        at_least = None if trace.upward else scales.back(centre - down * allowance.both, trace.scale, typical)
-        at_most = scales.back(centre + up * allowance.both, trace.scale, typical)
-        told.append((at_least, at_most, score, expected, side.names[place], spread, limit))
-    return min(told, key=lambda t: t[2])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from checks.judging import Weighed
+
     Array = NDArray[np.float64]
 
 Record = Sequence[tuple[datetime, float]]
@@ -36,6 +38,8 @@ SAME_ENOUGH = 6
 """Windows of the same weekday (or hour) below which they are not looked at alone."""
 LONGEST = 90
 """Windows of history that are looked at."""
+CHUNK = 512
+"""Numbers that are judged at once: the largest array has this many times the windows times the 28 that a forecast looks at."""
 SEASONS = timedelta(days=90)
 """How far back the windows of the same weekday or hour may lie."""
 
@@ -83,6 +87,10 @@ class Trace:
     extra: str = ""
     lasting: Lasting = ""
     """Which small changes that stay are told too."""
+
+    def known(self) -> Sequence[Point]:
+        """The past where it was a number."""
+        return [p for p in self.past if math.isfinite(p.value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,19 +177,26 @@ def judge_all(
 ) -> list[Learned | Learning]:
     """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
     fine: what is as far off as they were is no finding."""
-    from checks.judging import judged  # It needs what is defined here.
+    found = weigh(traces, window, expected)
+    return [one if isinstance(one, Learning) else one.by(allowance) for one in found]
 
-    known = [[p for p in trace.past if math.isfinite(p.value)] for trace in traces]
-    found: list[Learned | Learning] = [Learning(len(past)) for past in known]
-    together: dict[tuple[int, Window], list[int]] = {}
+
+def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime] = ()) -> list[Weighed | Learning]:
+    """What `judge_all` knows of each trace before limits are widened."""
+    from checks.judging import weighed  # It needs what is defined here.
+
+    known = [trace.known() for trace in traces]
+    found: list[Weighed | Learning] = [Learning(len(past)) for past in known]
+    together: dict[tuple[datetime, ...], list[int]] = {}
     for place, past in enumerate(known):
         if len(past) >= ENOUGH:
-            # Of one check, as many windows from the same one on are the same windows.
-            together.setdefault((len(past), past[0].window), []).append(place)
-    for places in together.values():
-        verdicts = judged([traces[p] for p in places], [known[p] for p in places], window, allowance, expected)
-        for place, verdict in zip(places, verdicts, strict=True):
-            found[place] = verdict
+            together.setdefault(tuple(p.window.start for p in past), []).append(place)
+    for alike in together.values():
+        for first in range(0, len(alike), CHUNK):
+            places = alike[first : first + CHUNK]
+            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected)
+            for place, verdict in zip(places, verdicts, strict=True):
+                found[place] = verdict
     return found
 
 

@@ -30,16 +30,18 @@ UNSURE = 10.0
 """How much wider: by this many times what one over the number of windows is above one over `SETTLED`."""
 
 
-def score(out: float, allowance: float) -> float:
+def score(out: Array | float, allowance: float) -> Array:
     """How far out something is, of `out` limits from its forecast: 1 on the widened limit, 2 where it may page.
 
     A table's record of alarms says that small findings are common in it, not that large ones are: what widens the limit does not
     move the page, unless it would come closer to the warning than `APART`. Narrowed limits page sooner by as much.
     """
+    import numpy as np
+
     page = allowance * max(min(PAGE / allowance, PAGE), APART)
-    if out <= allowance:
-        return out / allowance
-    return 1 + (out - allowance) / (page - allowance) if out < page else PAGE * out / page
+    out = np.asarray(out, dtype=np.float64)
+    beyond = np.where(out < page, 1 + (out - allowance) / (page - allowance), PAGE * out / page)
+    return np.where(out <= allowance, out / allowance, beyond)
 
 
 def median(sizes: Array) -> Array:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned
-from checks.base import Check, NothingToJudge, Past, Table, View, counts
+from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Point, Trace
 from checks.masses import aligned
+from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
-from checks.result import Family, Result
+from checks.result import Family
 from checks.wording import quoted
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Mix(Check):
     def questions(self, schema: Schema) -> Iterable[Question]:
         yield Categories(self.column)
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         now = counts(view.answers, self.column)
         past = self._past(view)
         if not now.total or len(past) < learned.ENOUGH:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned
-from checks.base import Check, NothingToJudge, Past, Table, View, histogram
+from checks.base import Check, Past, Table, View, histogram
 from checks.gathering import gathered
 from checks.histogram import Histogram
 from checks.learned import Point, Trace
+from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
-from checks.result import Family, Result
+from checks.result import Family
 from checks.scales import Scale
 from checks.wording import Unit
 
@@ -50,7 +51,7 @@ class Numbers(Check):
     def questions(self, schema: Schema) -> Iterable[Question]:
         yield Distribution(self.column)
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         now = histogram(view.answers, self.column)
         if now.finite < self.rows_least:
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, View, judged
+from checks.base import Check, View
 from checks.figures import Figure, Figures, Limits, Standard, part, verdict
+from checks.pending import CannotJudge, NothingToJudge, judged
 from checks.profile import Answers, Broken, Counts
 from checks.question import Cells
 from checks.result import Bounds, Family, Result, Severity, Status

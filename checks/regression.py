@@ -9,9 +9,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
-from checks.base import CannotJudge, Check, NothingToJudge, View, number
+from checks.base import Check, View, number
 from checks.drift import Drift
 from checks.figures import Figure, Good, Limits, part
+from checks.pending import CannotJudge, NothingToJudge
 from checks.prediction import drifted, performance, shares, wait
 from checks.profile import Answers
 from checks.question import Question, Scalar, Schema, column_kind

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from checks import learned
-from checks.base import Check, NothingToJudge, Table, View
+from checks.base import Check, Table, View
 from checks.learned import Point, Trace
 from checks.numbers import described
+from checks.pending import NothingToJudge, Verdict
 from checks.profile import Answers, Counts, Histogram, Number
 from checks.question import Question, Repeats, Schema
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
@@ -38,7 +39,7 @@ class Repeated(Check):
         answer = answers.get(KEY)
         return answer.value / rows if isinstance(answer, Number) and answer.value is not None and rows else None
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         stale = self._stale(view)
         if stale is not None:
             yield stale

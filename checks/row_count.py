@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from checks.base import Check, Table, View, rows_in_all
+from checks.pending import Verdict
 from checks.profile import Answers
 from checks.question import Question, Schema
-from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
+from checks.result import HIGHEST_SCORE, Bounds, Family, Severity, Status
 
 
 class RowCount(Check):
@@ -28,7 +29,7 @@ class RowCount(Check):
     def value(self, answers: Answers, rows: int) -> float | None:
         return float(rows_in_all(answers, rows))
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         if view.rows or self.where or view.segment:
             yield from super().judge(view)
         elif view.empty_ok:

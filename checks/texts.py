@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from pydantic import Field
 
 from checks import learned
-from checks.base import Check, NothingToJudge, Table, View, counts
+from checks.base import Check, Table, View, counts
 from checks.learned import Point, Trace
+from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
-from checks.result import Family, Result
+from checks.result import Family
 from checks.scales import Scale
 from checks.wording import Unit
 
@@ -67,7 +68,7 @@ class Texts(Check):
     def questions(self, schema: Schema) -> Iterable[Question]:
         yield Categories(self.column)
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         now = counts(view.answers, self.column)
         if not now.counts:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, Table, View
+from checks.base import Check, Table, View
 from checks.learned import Point, Trace
+from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, Distribution, Question, Schema, column_kind
-from checks.result import Family, Result
+from checks.result import Family
 from checks.scales import Scale
 from checks.window import Window
 from checks.wording import Unit
@@ -47,7 +48,7 @@ class Times(Check):
         time = column_kind(schema.get(self.column, "")) == "time"
         yield Distribution(self.column) if time else Categories(self.column, 1000)
 
-    def judge(self, view: View) -> Iterable[Result]:
+    def judge(self, view: View) -> Iterable[Verdict]:
         now = self._described(view.answers, view.window)
         if now is None:
             raise NothingToJudge(f"{self.name}: no times to judge in {view.rows} rows")

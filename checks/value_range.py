@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from checks import learned
-from checks.base import CannotJudge, Check, NothingToJudge, Table, View, bounds_in_words, number
+from checks.base import Check, Table, View, bounds_in_words, number
+from checks.pending import CannotJudge, NothingToJudge
 from checks.profile import Answers, Histogram
 from checks.question import Distribution, Question, Scalar, Schema, column_kind
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from checks import control
-from checks.base import Check, View, judged
+from checks import control, learned
+from checks.base import Check, View
 from checks.learned import Record
+from checks.pending import Pending, Verdict, closed, judged, opened, recorded
 from checks.result import Result, Status
 from monitor import apart
 
 if TYPE_CHECKING:
+    from checks.pending import Usual
     from monitor.config import Config
 
+    Opened = tuple[Check, View, Sequence[Verdict]]
 Pair = tuple[Check, View]
 LEAST = 5.0
 """Seconds that are kept for the rest of a window."""
@@ -47,34 +51,49 @@ def judged_apart(pairs: Sequence[bytes], seconds: float) -> list[Result]:
 def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[Result]:
     """The verdicts of these checks on one window; a finding must be odd for the table too, by its own record of alarms.
 
-    `share` of the windows may be false alarms, where the dataset has a budget.
+    `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once.
     """
-    first = [(check, view, judged(check, view)) for check, view in pairs]
-    if share is None:
-        allowance = control.allowance(result.record for _, _, results in first for result in results)
-    else:
-        allowance = control.for_budget(_records(first), share)
+    first = [(check, view, opened(check, view)) for check, view in pairs]
+    usual = _weighed([(view, verdict) for _, view, verdicts in first for verdict in verdicts if isinstance(verdict, Pending)])
+    records = list(_records(first, usual, plain=share is None))
+    allowance = control.allowance(records) if share is None else control.for_budget(records, share)
     found: list[Result] = []
-    for check, view, results in first:
-        again = allowance > 1 and any(r.status is Status.FAILED and r.record for r in results)
-        if again:
-            found += judged(check, replace(view, widths={**view.widths, control.TABLE: allowance}))
-        else:
-            found += _widened(results, allowance)
+    for check, view, verdicts in first:
+        wider = replace(view, widths={**view.widths, control.TABLE: allowance}) if allowance > 1 else view
+        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and v.record for v in verdicts):
+            # What was judged at once, by limits that were too narrow.
+            found += judged(check, wider)
+            continue
+        for verdict in verdicts:
+            if isinstance(verdict, Pending):
+                found.append(closed(check, wider, verdict, usual[id(verdict)]))
+            else:
+                found.append(_widened(verdict, allowance))
     return [replace(result, record=()) for result in found]
 
 
-def _widened(results: Sequence[Result], allowance: float) -> list[Result]:
+def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Sequence[Usual]]:
+    """What is usual of the numbers of each verdict that waits for it, by its identity."""
+    if not pending:
+        return {}
+    # Of one window; what people said of the windows before it is the same for all.
+    view = pending[0][0]
+    found = iter(learned.weigh([trace for _, one in pending for trace in one.traces], view.window, view.expected))
+    return {id(one): list(islice(found, len(one.traces))) for _, one in pending}
+
+
+def _widened(result: Result, allowance: float) -> Result:
     """What passed by the narrower limits, scored by those that hold: else what is further out would have the lower score."""
-    return [replace(r, score=r.score / allowance) if r.record and r.score is not None else r for r in results]
+    return replace(result, score=result.score / allowance) if result.record and result.score is not None else result
 
 
-def _records(judged_: Iterable[tuple[Check, View, list[Result]]]) -> Iterator[Record]:
-    """How far out earlier windows were by the limits as people set them: a budget holds at high sensitivity too."""
-    for _, view, results in judged_:
-        wide = view.allowance.people
-        for result in results:
-            yield result.record if wide == 1 else [(start, out / wide) for start, out in result.record]
+def _records(first: Iterable[Opened], usual: Mapping[int, Sequence[Usual]], plain: bool) -> Iterator[Record]:
+    """How far out earlier windows were; for a budget by the limits as people set them, so that it holds at high sensitivity too."""
+    for _, view, verdicts in first:
+        wide = 1.0 if plain else view.allowance.people
+        for verdict in verdicts:
+            record = verdict.record if isinstance(verdict, Result) else recorded(usual[id(verdict)])
+            yield record if wide == 1 else [(start, out / wide) for start, out in record]
 
 
 def _limits(pairs: Sequence[Pair], until: float) -> apart.Limits:

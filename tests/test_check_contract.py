@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import checks
-from checks.base import Check, Past, Table, View, judged
+from checks.base import Check, Past, Table, View
+from checks.pending import judged
 from checks.profile import Answer, Answers, Broken, Counts, Grid, Histogram, Number, Rows
 from checks.question import Categories, Distribution, Question, Sample
 from checks.result import Result, Severity, Status

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from checks.base import View, judged
+from checks.base import View
 from checks.evidently import Evidently
+from checks.pending import judged
 from checks.profile import Answer, Rows
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window

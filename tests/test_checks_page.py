@@ -15,7 +15,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from checks import learned
-from checks.base import Check, Table, View, judged
+from checks.base import Check, Table, View
+from checks.pending import judged
 from checks.profile import Number
 from checks.result import Status
 from checks.window import Window

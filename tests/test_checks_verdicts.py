@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from checks.allowed_values import AllowedValues
-from checks.base import Past, Table, View, judged
+from checks.base import Past, Table, View
 from checks.columns import Columns
 from checks.distinct import Distinct
 from checks.drift import Drift
@@ -18,6 +18,7 @@ from checks.freshness import Freshness
 from checks.mean import Mean
 from checks.missing import Missing
 from checks.pattern import Pattern
+from checks.pending import judged
 from checks.profile import Answers, Counts, Grid, Histogram, Number
 from checks.quantile import Quantile
 from checks.question import Schema

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from checks import distance
-from checks.base import Past, View, judged
+from checks.base import Past, View
 from checks.distance import methods
 from checks.drift import Drift
 from checks.grid import Grid
 from checks.histogram import Cells, Histogram
+from checks.pending import judged
 from checks.profile import Answer, Counts, Rows
 from checks.question import Sample
 from checks.result import Family, Result, Severity, Status

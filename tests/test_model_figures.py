@@ -18,9 +18,10 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
-from checks.base import Check, View, judged
+from checks.base import Check, View
 from checks.classification import Classification
 from checks.confusion import Confusion
+from checks.pending import judged
 from checks.profile import Profile
 from checks.question import Population
 from checks.regression import Regression

@@ -205,4 +205,4 @@ def test_further_out_is_never_a_lower_score(allowance: float) -> None:
 def test_what_passes_is_scored_by_the_limits_that_hold() -> None:
     learned, hard = last(rows(99))[0], Result("x", "x", Family.LAYOUT, Status.PASSED, "", score=0.9)
     near = replace(learned, status=Status.PASSED, score=0.9, record=((START, 0.5),))
-    assert [r.score for r in judging._widened([near, hard], 1.5)] == [pytest.approx(0.6), 0.9]
+    assert [judging._widened(r, 1.5).score for r in (near, hard)] == [pytest.approx(0.6), 0.9]
