@@ -214,7 +214,7 @@ class Check(BaseModel):
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
         yield self.verdict(view, value, self.past_values(view))
 
-    def past_values(self, view: View) -> list[learned.Point]:
+    def past_values(self, view: View) -> Sequence[learned.Point]:
         """The same number for every earlier window that has it, oldest first."""
         points = []
         for past in view.history:

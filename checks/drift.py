@@ -155,7 +155,7 @@ class Drift(Check):
 
     def _points(
         self, method: Distance, past: Sequence[tuple[Any, Histogram | Counts]], reference: Histogram | Counts | None
-    ) -> list[learned.Point]:
+    ) -> Sequence[learned.Point]:
         """The distance of earlier windows from the reference, or from the windows before them."""
         windows = [p for p, _ in past][0 if reference is not None else self.pool_least :]
         if not windows:
@@ -170,7 +170,7 @@ class Drift(Check):
         if method.costly:
             pair, windows = pair.newest(learned.SETTLED), windows[-learned.SETTLED :]
         values = method.between(pair).tolist()
-        return [learned.Point(p.window, value, p.rows) for p, value in zip(windows, values, strict=True)]
+        return learned.Series.made([p.window for p in windows], values, [p.rows for p in windows])
 
     def _by_surprise(self, view: View, value: float, past: Sequence[learned.Point], said: str) -> Result:
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from statistics import median_low
 from typing import TYPE_CHECKING
 
 from checks import gradual, learned, limits, scales
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from checks.learned import Allowance, Learned, Point, Trace
+    from checks.learned import Allowance, Learned, Trace
+    from checks.series import Series
     from checks.window import Window
 
     Array = NDArray[np.float64]
@@ -66,17 +66,19 @@ class Side:
 class Together:
     """Numbers measured on the same windows, and what is usual of them before anything widens a limit.
 
-    `pasts` have finite values only. `typical` is the size that asinh takes; `record` (windows x numbers) is how far out each window
+    `pasts` have finite values only. `now`, the judged window's, is on the scale, of which `typical` is the
+    size that asinh takes; `record` (windows x numbers) is how far out each window
     of the history was, by the limits; `same` are the places of the windows like the judged one.
     """
 
     traces: Sequence[Trace]
-    pasts: Sequence[Sequence[Point]]
-    typical: Sequence[float]
+    pasts: Sequence[Series]
+    typical: Array
+    now: Array
     sides: Sequence[Side]
     record: Array
     like: str
-    same: Sequence[int]
+    same: list[int]
     slow: Mapping[int, gradual.Slow]
     scored: dict[Allowance, Array] = field(default_factory=dict)
 
@@ -91,7 +93,11 @@ class Together:
 
     @cached_property
     def starts(self) -> Sequence[datetime]:
-        return [p.window.start for p in self.pasts[0]]
+        return self.pasts[0].starts()
+
+    def recorded(self, places: list[int]) -> learned.Record:
+        """How far out each earlier window was, of these numbers the furthest."""
+        return tuple(zip(self.starts, self.record[:, places].max(axis=1).tolist(), strict=True))
 
     @cached_property
     def rooms(self) -> Sequence[tuple[Array, Array]]:
@@ -103,12 +109,10 @@ class Together:
         """How far each number is from its forecasts, in limits that nothing widened."""
         import numpy as np
 
-        along = zip(self.traces, self.typical, strict=True)
-        now = np.array([float(scales.onto(t.value, t.scale, s)) if math.isfinite(t.value) else math.inf for t, s in along])
         upward = np.array([trace.upward for trace in self.traces])
         found = []
         for side, (up, down) in zip(self.sides, self.rooms, strict=True):
-            out = now - side.centre
+            out = self.now - side.centre
             found.append(np.where(out > 0, out / up, np.where(upward, 0.0, -out / down)))
         return np.array(found)
 
@@ -125,10 +129,6 @@ class Weighed:
         return self.among.traces[self.place]
 
     @property
-    def record(self) -> learned.Record:
-        return tuple(zip(self.among.starts, self.among.record[:, self.place].tolist(), strict=True))
-
-    @property
     def slow(self) -> gradual.Slow | None:
         return self.among.slow.get(self.place)
 
@@ -142,9 +142,9 @@ class Weighed:
         among, place, trace = self.among, self.place, self.trace
         number = int(among.scores(allowance)[:, place].argmin())
         side, (up, down) = among.sides[number], (float(room[place]) for room in among.rooms[number])
-        centre, typical = float(side.centre[place]), among.typical[place]
-        past = among.pasts[place]
-        group = [past[n] for n in among.same] if among.same else past[-learned.LONGEST :]
+        centre, typical = float(side.centre[place]), float(among.typical[place])
+        values = among.pasts[place].values
+        group: list[float] = (values[among.same] if among.same else values[-learned.LONGEST :]).tolist()
         low, high = learned.inner(group)
         score, alone = self.score(allowance), float(among.scores(allowance)[number, place])
         return learned.Learned(
@@ -162,36 +162,38 @@ class Weighed:
             limit=float(side.limit[place]),
             allowance=allowance,
             slow=self.slow if score > alone else None,
-            record=self.record,
+            record=among.recorded([place]),
         )
 
 
-def weighed(
-    traces: Sequence[Trace], pasts: Sequence[Sequence[Point]], window: Window, expected: Collection[datetime] = ()
-) -> list[Weighed]:
+def weighed(traces: Sequence[Trace], pasts: Sequence[Series], window: Window, expected: Collection[datetime] = ()) -> list[Weighed]:
     """What is usual of traces with these pasts (finite values only, enough of them), which are of the same windows."""
     import numpy as np
 
-    typical = [median_low([abs(p.value) for p in past]) or 1.0 for past in pasts]
-    along = list(zip(traces, pasts, typical, strict=True))
-    values = np.stack([scales.onto([p.value for p in past], t.scale, size) for t, past, size in along], axis=1)
-    floor = np.stack([scales.floor(t.scale, [*(p.rows for p in past), t.rows]) for t, past, _ in along], axis=1)
-    like, same = learned.alike(pasts[0], window)
-    keys = (*learned.keys(pasts[0]), learned.key(window) if same else -1)
-    fine = np.array([p.window.start in expected for p in pasts[0]])
-    sides = _sides(values, keys, floor, np.array([t.upward for t in traces]), fine)
+    past, now = np.stack([one.values for one in pasts], axis=1), np.array([trace.value for trace in traces])
+    ordered = np.sort(np.abs(past), axis=0)[(len(past) - 1) // 2]
+    typical = np.where(ordered > 0, ordered, 1.0)
+    rows = np.concatenate([np.stack([one.rows for one in pasts], axis=1), np.array([[float(trace.rows) for trace in traces]])])
+    kinds = [trace.scale for trace in traces]
+    values, floor = scales.all_onto(np.concatenate([past, now[None, :]]), kinds, typical), scales.floors(kinds, rows)
+    windows = pasts[0].windows
+    like, same = learned.alike(windows, window)
+    keys = (*learned.keys(windows), learned.key(window) if same else -1)
+    fine = np.array([one.start in expected for one in windows])
+    sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
-    slow = _slow(along, values, floor, sides, window)
+    slow = _slow(traces, typical, values, floor, sides, window)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
-    among = Together(traces, pasts, typical, sides, record, like, places, slow)
+    among = Together(traces, pasts, typical, np.where(np.isfinite(now), values[-1], math.inf), sides, record, like, places, slow)
     return [Weighed(among, place) for place in range(len(traces))]
 
 
-def _rooms(side: Side, traces: Sequence[Trace], typical: Sequence[float]) -> tuple[Array, Array]:
+def _rooms(side: Side, traces: Sequence[Trace], typical: Array) -> tuple[Array, Array]:
     up = side.spread * side.limit
     down = up.copy()
-    for place, (trace, size) in enumerate(zip(traces, typical, strict=True)):
+    for place, trace in enumerate(traces):
         if trace.least:
+            size = float(typical[place])
             centre = float(side.centre[place])
             expected = scales.back(centre, trace.scale, size)
             for room, sign in ((up, 1), (down, -1)):
@@ -201,25 +203,28 @@ def _rooms(side: Side, traces: Sequence[Trace], typical: Sequence[float]) -> tup
 
 
 def _slow(
-    along: Sequence[tuple[Trace, Sequence[Point], float]], values: Array, floor: Array, sides: Sequence[Side], window: Window
+    traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side], window: Window
 ) -> dict[int, gradual.Slow]:
     """What the last windows together tell, for the numbers of which small changes that stay are told."""
     import numpy as np
 
-    wanted = [place for place, (trace, *_) in enumerate(along) if trace.lasting and math.isfinite(trace.value)]
-    if not wanted or len(values) < learned.SETTLED or window.length < gradual.SHORTEST:
+    wanted = [place for place, trace in enumerate(traces) if trace.lasting and math.isfinite(trace.value)]
+    if not wanted or len(values) <= learned.SETTLED or window.length < gradual.SHORTEST:
         return {}
-    traces = [along[place][0] for place in wanted]
-    now = [float(scales.onto(trace.value, trace.scale, along[place][2])) for place, trace in zip(wanted, traces, strict=True)]
-    recent = np.concatenate([values[:, wanted], np.array(now)[None, :]])[-learned.LONGEST - 1 :]
-    upward, level = np.array([trace.upward for trace in traces]), np.array([trace.lasting == "level" for trace in traces])
+    recent = slice(-learned.LONGEST - 1, None)
+    upward, level = (np.array([hold(traces[place]) for place in wanted]) for hold in (_upward, _level))
     told = np.fmin.reduce([side.told()[wanted] for side in sides])
-    found = gradual.stretch(recent, floor[-len(recent) :, wanted], upward, level, told > 1)
-    return {
-        place: one
-        for number, place in enumerate(wanted)
-        if (one := found.of(number, along[place][0].scale, along[place][2])) is not None
-    }
+    found = gradual.stretch(values[recent, wanted], floor[recent, wanted], upward, level, told > 1)
+    each = ((place, found.of(number, traces[place].scale, float(typical[place]))) for number, place in enumerate(wanted))
+    return {place: slow for place, slow in each if slow is not None}
+
+
+def _upward(trace: Trace) -> bool:
+    return trace.upward
+
+
+def _level(trace: Trace) -> bool:
+    return trace.lasting == "level"
 
 
 def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags) -> list[Side]:

@@ -18,6 +18,7 @@ from checks import limits, scales
 from checks.gradual import Lasting, Slow
 from checks.result import HIGHEST_SCORE, Severity
 from checks.scales import Scale
+from checks.series import Point, Series
 from checks.window import Window
 from checks.wording import Unit, amount
 
@@ -59,15 +60,6 @@ class Allowance(NamedTuple):
 USUAL = Allowance()
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What was measured on one earlier window."""
-
-    window: Window
-    value: float
-    rows: int
-
-
 @dataclass(frozen=True)
 class Trace:
     """One number of a window, and of the windows before it (oldest first).
@@ -88,9 +80,9 @@ class Trace:
     lasting: Lasting = ""
     """Which small changes that stay are told too."""
 
-    def known(self) -> Sequence[Point]:
+    def known(self) -> Series:
         """The past where it was a number."""
-        return [p for p in self.past if math.isfinite(p.value)]
+        return Series.of(self.past).known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +182,7 @@ def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime
     together: dict[tuple[datetime, ...], list[int]] = {}
     for place, past in enumerate(known):
         if len(past) >= ENOUGH:
-            together.setdefault(tuple(p.window.start for p in past), []).append(place)
+            together.setdefault(_starts(past.windows), []).append(place)
     for alike in together.values():
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
@@ -217,11 +209,11 @@ def together(records: Sequence[Record]) -> Record:
 
 def usual(past: Sequence[Point], window: Window, unit: Unit) -> str:
     """What the past was, in words, for a verdict on bounds that were given; empty while too little is known."""
-    known = [p for p in past if math.isfinite(p.value)]
+    known = Series.of(past).known()
     if len(known) < ENOUGH:
         return ""
-    like, same = alike(known, window)
-    group = same or known[-LONGEST:]
+    like, same = alike(known.windows, window)
+    group = [float(known.values[place]) for place in same] or known.values[-LONGEST:].tolist()
     return _words(*inner(group), unit, like, len(group))
 
 
@@ -240,32 +232,31 @@ def key(window: Window) -> int:
     return start.weekday() if window.length >= timedelta(hours=22) else start.hour
 
 
-def keys(past: Sequence[Point]) -> tuple[int, ...]:
-    """The key of each window."""
-    zone = past[0].window.timezone if past else "UTC"
-    return _keys(tuple(p.window.start for p in past), tuple(p.window.end for p in past), zone)
-
-
 @lru_cache(maxsize=256)
-def _keys(starts: tuple[datetime, ...], ends: tuple[datetime, ...], zone: str) -> tuple[int, ...]:
-    # Of all numbers of a table the windows are the same, and times are found faster than windows.
-    return tuple(key(Window(start, end, zone)) for start, end in zip(starts, ends, strict=True))
+def _starts(windows: tuple[Window, ...]) -> tuple[datetime, ...]:
+    return tuple(window.start for window in windows)
 
 
-def alike(past: Sequence[Point], window: Window) -> tuple[str, list[Point]]:
-    """The windows of the same weekday or hour, and how to say so; none where there are too few."""
+def keys(windows: Sequence[Window]) -> tuple[int, ...]:
+    """The key of each window."""
+    return tuple(key(window) for window in windows)
+
+
+def alike(windows: Sequence[Window], window: Window) -> tuple[str, list[int]]:
+    """The places of the windows of the same weekday or hour, and how to say so; none where there are too few."""
     this = key(window)
     if this < 0:
         return "", []
     start = window.local_start
     said = f" on {start:%A}s" if window.length >= timedelta(hours=22) else f" at {start:%H:%M}"
-    same = [p for p, k in zip(past, keys(past), strict=True) if k == this and window.start - p.window.start <= SEASONS]
+    near = enumerate(zip(windows, keys(windows), strict=True))
+    same = [place for place, (one, k) in near if k == this and window.start - one.start <= SEASONS]
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 
-def inner(group: Sequence[Point]) -> tuple[float, float]:
+def inner(group: Sequence[float]) -> tuple[float, float]:
     """From where to where the middle eight tenths of the past lie."""
-    ordered = sorted(p.value for p in group)
+    ordered = sorted(group)
     middle = ordered[len(ordered) // 10 : len(ordered) - len(ordered) // 10]
     return middle[0], middle[-1]
 
@@ -275,4 +266,17 @@ def _words(low: float, high: float, unit: Unit, like: str, windows: int) -> str:
     return f"usual: {least if least == most else f'{least} to {most}'}{like}, {windows} windows"
 
 
-__all__ = ["HIGHEST_SCORE", "Learned", "Learning", "Point", "Scale", "Trace", "judge", "judge_all", "noise", "scales", "usual"]
+__all__ = [
+    "HIGHEST_SCORE",
+    "Learned",
+    "Learning",
+    "Point",
+    "Scale",
+    "Series",
+    "Trace",
+    "judge",
+    "judge_all",
+    "noise",
+    "scales",
+    "usual",
+]

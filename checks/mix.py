@@ -10,7 +10,7 @@ from pydantic import Field
 from checks import learned
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
-from checks.learned import Point, Trace
+from checks.learned import Series, Trace
 from checks.masses import aligned
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
@@ -68,9 +68,19 @@ class Mix(Check):
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
 
+        windows, totals = tuple(p.window for p, _ in past), np.array([float(c.total) for _, c in past])
+
         def trace(amounts: Array, title: str, upward: bool = False, lasting: Lasting = "new") -> Trace:
-            points = [Point(p.window, float(v), c.total) for (p, c), v in zip(past, amounts[:-1], strict=True)]
-            return Trace(float(amounts[-1]), points, now.total, "share", upward, unit="share", title=title, lasting=lasting)
+            return Trace(
+                float(amounts[-1]),
+                Series(windows, amounts[:-1], totals),
+                now.total,
+                "share",
+                upward,
+                unit="share",
+                title=title,
+                lasting=lasting,
+            )
 
         found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
         gone = (rows == 0) & (usual * rows.sum(axis=1, keepdims=True) >= self.expected)

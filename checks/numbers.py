@@ -11,7 +11,7 @@ from checks import learned
 from checks.base import Check, Past, Table, View, histogram
 from checks.gathering import gathered
 from checks.histogram import Histogram
-from checks.learned import Point, Trace
+from checks.learned import Series, Trace
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
@@ -67,9 +67,9 @@ class Numbers(Check):
         return found
 
     def _simple(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
-        found = [(p.window, described(h), h.finite) for p, h in past]
+        windows, found, rows = tuple(p.window for p, _ in past), [described(h) for _, h in past], [h.finite for _, h in past]
         for name, scale in SIMPLE.items():
-            points = [Point(window, values[name], rows) for window, values, rows in found]
+            points = Series.made(windows, [values[name] for values in found], rows)
             unit: Unit = "share" if scale == "share" else "number"
             yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
 
@@ -83,8 +83,9 @@ class Numbers(Check):
         shares = np.cumsum(stack.shares, axis=1)
         pool = stack.rows[-self.pool - 1 : -1].sum(axis=0)
         upto = np.cumsum(pool) / max(pool.sum(), 1.0)
+        windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
         for place in dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES):
-            points = [Point(p.window, float(s), h.finite) for (p, h), s in zip(past, shares[:-1, place], strict=True)]
+            points = Series(windows, shares[:-1, place], rows)
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
             edge = stack.origin + float(stack.upper[place])
             title = f"share of values up to the last windows' {upto[place] * 100:.0f} % point ({edge:.4g})"

@@ -73,7 +73,11 @@ def judged(check: Check, view: View) -> list[Result]:
 
 def recorded(usual: Sequence[Usual]) -> learned.Record:
     """How far out each earlier window was, of the numbers of a verdict the furthest."""
-    return learned.together([one.record for one in usual if not isinstance(one, learned.Learning)])
+    places: dict[int, list[Weighed]] = {}
+    for one in usual:
+        if not isinstance(one, learned.Learning):
+            places.setdefault(id(one.among), []).append(one)
+    return learned.together([those[0].among.recorded([one.place for one in those]) for those in places.values()])
 
 
 def _instead(check: Check, view: View, fault: Exception) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ Scale = Literal["share", "count", "size", "number", "distance"]
 """A share of rows, a whole count, a positive size (a spread, a length), any number, a distance."""
 
 
-def onto(x: Any, scale: Scale, typical: float) -> Array:
+def onto(x: Any, scale: Scale, typical: Any) -> Array:
     """Arcsine-root for shares (Anscombe 1948), log for counts and sizes, root for distances, asinh of the typical size else."""
     import numpy as np
 
@@ -30,6 +31,33 @@ def onto(x: Any, scale: Scale, typical: float) -> Array:
         return np.asarray(np.sqrt(np.maximum(x, 0.0)))
     with np.errstate(over="ignore"):
         return np.asarray(np.arcsinh(np.clip(x / typical, -1.7e308, 1.7e308)))
+
+
+def all_onto(x: Array, kinds: Sequence[Scale], typical: Array) -> Array:
+    """Windows x numbers, each column onto its own scale."""
+    import numpy as np
+
+    found = np.empty_like(x)
+    for kind, places in _places(kinds).items():
+        found[:, places] = onto(x[:, places], kind, typical[places])
+    return found
+
+
+def floors(kinds: Sequence[Scale], rows: Array) -> Array:
+    """The floor of each, windows x numbers."""
+    import numpy as np
+
+    found = np.empty_like(rows)
+    for kind, places in _places(kinds).items():
+        found[:, places] = floor(kind, rows[:, places])
+    return found
+
+
+def _places(kinds: Sequence[Scale]) -> dict[Scale, list[int]]:
+    found: dict[Scale, list[int]] = {}
+    for place, kind in enumerate(kinds):
+        found.setdefault(kind, []).append(place)
+    return found
 
 
 def back(y: float, scale: Scale, typical: float) -> float:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from checks import learned
 from checks.base import Check, Table, View, counts
-from checks.learned import Point, Trace
+from checks.learned import Series, Trace
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
@@ -77,9 +77,10 @@ class Texts(Check):
             answer = one.answers.get(Categories(self.column).key)
             if isinstance(answer, Counts) and answer.counts:
                 past.append((one.window, described(answer), answer.total))
+        windows, rows = [window for window, *_ in past], [rows for *_, rows in past]
         traces = []
         for name, value in described(now).items():
-            points = [Point(window, values[name], rows) for window, values, rows in past]
+            points = Series.made(windows, [values[name] for _, values, _ in past], rows)
             scale, unit = SHARE if name in SHARES else LENGTH
             traces.append(Trace(value, points, now.total, scale, unit=unit, title=name, lasting="new"))
         yield self.worst(view, traces)
