@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -31,13 +31,19 @@ NUMBERS: dict[str, tuple[Scale, Unit]] = {
 }
 EARLIEST = 0.005
 """The share of a window's length that a time may be off without being told."""
+CLOCKS = ("Europe/Berlin", "America/New_York", "Australia/Sydney", "Pacific/Auckland")
+"""Zones on whose days of change clocks are put forward and back; the others of their continents change with them, or never."""
+SETTLING = timedelta(days=7)
+"""For so long after a change a table that keeps other clocks is off by the hour from its own past."""
+CHANGE = timedelta(hours=1, minutes=5).total_seconds()
 
 
 class Times(Check):
     """When the rows of a window happened, by a time `column`.
 
     First, last and mean, the share by day, of times outside the window and of times that cannot be read, in the dataset's zone.
-    Always learned; the verdict is on what is furthest out.
+    Always learned; the verdict is on what is furthest out. In the week after clocks are put forward or back somewhere, a
+    dataset of a day or longer whose own `timezone` keeps its clocks is not told of the hour: the life behind it may have moved.
     """
 
     family = Family.ARRIVAL
@@ -60,12 +66,12 @@ class Times(Check):
                 continue
             if found is not None:
                 past.append((one, found))
-        length = view.window.length.total_seconds()
+        least_time = max(EARLIEST * view.window.length.total_seconds(), CHANGE if clocks_changed(view.window) else 0.0)
         traces = []
         for name, (scale, unit) in NUMBERS.items():
             points = [Point(p.window, values[name], p.rows) for p, values in past if name in values]
             if name in now:
-                least = EARLIEST * length if unit == "seconds" else 0.0
+                least = least_time if unit == "seconds" else 0.0
                 traces.append(Trace(now[name], points, view.rows, scale, least=least, unit=unit, title=name))
         yield self.worst(view, traces)
 
@@ -86,6 +92,18 @@ class Times(Check):
         column = table.time_column
         known = column is not None and column_kind(table.schema.get(column, "")) in {"time", "text"}
         return [cls(column=column)] if known and column not in table.exclude else []
+
+
+def clocks_changed(window: Window) -> bool:
+    """Whether clocks were changed lately somewhere, but not those of the window's own zone."""
+    if window.length < timedelta(hours=22):
+        return False
+    before, after = window.start - SETTLING, window.end
+
+    def changed(zone: str) -> bool:
+        return before.astimezone(ZoneInfo(zone)).utcoffset() != after.astimezone(ZoneInfo(zone)).utcoffset()
+
+    return not changed(window.timezone) and any(changed(zone) for zone in CLOCKS)
 
 
 def _described(answer: Counts | Histogram, window: Window) -> dict[str, float]:

@@ -1,0 +1,75 @@
+"""When the rows of a window happened: an hour off is a fault, but not in the week after clocks were changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from checks.base import Past, View
+from checks.pending import judged
+from checks.profile import Counts
+from checks.result import Result, Status
+from checks.times import Times, clocks_changed
+from checks.window import Window
+
+DAY = timedelta(days=1)
+
+
+def window(day: datetime, zone: str = "UTC") -> Window:
+    local = day.replace(tzinfo=ZoneInfo(zone))
+    return Window(local, local + DAY, zone)
+
+
+def told(at: Window, off: timedelta, first: float = 6.0) -> Result:
+    """The verdict on a day whose rows come `off` later than on the sixty days before it."""
+
+    def answers(of: Window, later: timedelta) -> dict[str, Any]:
+        start = of.start + timedelta(hours=first) + later
+        times = [start + n * timedelta(minutes=20) for n in range(45)]
+        return {"categories(at)": Counts({one.isoformat(): 10 for one in times}, distinct=45)}
+
+    past = [Window(at.start - n * DAY, at.end - n * DAY, at.timezone) for n in range(60, 0, -1)]
+    history = [Past(one, 450, answers(one, timedelta(0))) for one in past]
+    view = View(window=at, answers=answers(at, off), rows=450, schema={"at": "string"}, now=at.end, history=history)
+    [found] = judged(Times(column="at"), view)
+    return found
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "off", "status"),
+    [
+        (datetime(2026, 5, 12), HOUR, Status.FAILED),
+        (datetime(2026, 3, 29), HOUR, Status.PASSED),  # Berlin's clocks
+        (datetime(2026, 3, 9), -HOUR, Status.PASSED),  # the day after New York's
+        (datetime(2026, 11, 3), HOUR, Status.PASSED),
+        (datetime(2026, 3, 29), 5 * HOUR, Status.FAILED),  # more than clocks do
+        (datetime(2026, 4, 20), HOUR, Status.FAILED),  # two weeks later no more
+    ],
+)
+def test_an_hour_off_is_told_except_when_clocks_were_changed(day: datetime, off: timedelta, status: Status) -> None:
+    assert told(window(day), off).status is status
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "changed"),
+    [
+        (datetime(2026, 3, 30), "UTC", True),
+        (datetime(2026, 3, 28), "UTC", False),
+        (datetime(2026, 3, 30), "Europe/Berlin", False),  # its days begin with the clocks
+        (datetime(2026, 3, 10), "Asia/Tokyo", True),
+        (datetime(2026, 6, 1), "UTC", False),
+    ],
+)
+def test_whose_clocks_were_changed(day: datetime, zone: str, changed: bool) -> None:
+    assert clocks_changed(window(day, zone)) is changed
+
+
+def test_windows_of_an_hour_know_no_clocks() -> None:
+    start = datetime(2026, 3, 30, 12, tzinfo=UTC)
+    assert not clocks_changed(Window(start, start + HOUR))
