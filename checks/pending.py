@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from checks import learned, people
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from checks.judging import Weighed
 
     Usual = Weighed | learned.Learning
+    Weights = Sequence[Usual] | Exception
     Closing = Callable[[Sequence[Usual], View], Result]
 
 
@@ -48,8 +50,19 @@ def opened(check: Check, view: View) -> list[Verdict]:
     return found
 
 
-def closed(check: Check, view: View, pending: Pending, usual: Sequence[Usual]) -> Result:
+def weighed(pending: Sequence[Pending], view: View) -> list[Weights]:
+    """What is usual of the numbers of each, all weighed together; where that fails each by itself, to tell whose fault it is."""
+    try:
+        found = iter(learned.weigh([trace for one in pending for trace in one.traces], view.window, view.expected))
+    except Exception as fault:
+        return [fault] if len(pending) == 1 else [weighed([one], view)[0] for one in pending]
+    return [list(islice(found, len(one.traces))) for one in pending]
+
+
+def closed(check: Check, view: View, pending: Pending, usual: Weights) -> Result:
     """The verdict, now that it is known what is usual of its traces; never raises."""
+    if isinstance(usual, Exception):
+        return _instead(check, view, usual)
     try:
         return people.heard(pending.told(usual, view), view)
     except Exception as fault:  # As above.
@@ -64,15 +77,17 @@ def judged(check: Check, view: View) -> list[Result]:
     found = []
     for verdict in opened(check, view):
         if isinstance(verdict, Pending):
-            usual = learned.weigh(verdict.traces, view.window, view.expected)
+            [usual] = weighed([verdict], view)
             found.append(replace(closed(check, view, verdict, usual), record=recorded(usual)))
         else:
             found.append(verdict)
     return found
 
 
-def recorded(usual: Sequence[Usual]) -> learned.Record:
+def recorded(usual: Weights) -> learned.Record:
     """How far out each earlier window was, of the numbers of a verdict the furthest."""
+    if isinstance(usual, Exception):
+        return ()
     places: dict[int, list[Weighed]] = {}
     for one in usual:
         if not isinstance(one, learned.Learning):

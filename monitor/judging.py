@@ -6,18 +6,17 @@ import pickle
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from checks import control, learned
+from checks import control
 from checks.base import Check, View
 from checks.learned import Record
-from checks.pending import Pending, Verdict, closed, judged, opened, recorded
+from checks.pending import Pending, Verdict, closed, judged, opened, recorded, weighed
 from checks.result import Result, Status
 from monitor import apart
 
 if TYPE_CHECKING:
-    from checks.pending import Usual
+    from checks.pending import Weights
     from monitor.config import Config
 
     Opened = tuple[Check, View, Sequence[Verdict]]
@@ -72,14 +71,13 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
     return [replace(result, record=()) for result in found]
 
 
-def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Sequence[Usual]]:
+def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Weights]:
     """What is usual of the numbers of each verdict that waits for it, by its identity."""
     if not pending:
         return {}
     # Of one window; what people said of the windows before it is the same for all.
-    view = pending[0][0]
-    found = iter(learned.weigh([trace for _, one in pending for trace in one.traces], view.window, view.expected))
-    return {id(one): list(islice(found, len(one.traces))) for _, one in pending}
+    waiting = [one for _, one in pending]
+    return {id(one): usual for one, usual in zip(waiting, weighed(waiting, pending[0][0]), strict=True)}
 
 
 def _widened(result: Result, allowance: float) -> Result:
@@ -87,7 +85,7 @@ def _widened(result: Result, allowance: float) -> Result:
     return replace(result, score=result.score / allowance) if result.record and result.score is not None else result
 
 
-def _records(first: Iterable[Opened], usual: Mapping[int, Sequence[Usual]], plain: bool) -> Iterator[Record]:
+def _records(first: Iterable[Opened], usual: Mapping[int, Weights], plain: bool) -> Iterator[Record]:
     """How far out earlier windows were; for a budget by the limits as people set them, so that it holds at high sensitivity too."""
     for _, view, verdicts in first:
         wide = 1.0 if plain else view.allowance.people
