@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from pydantic import Field
@@ -11,6 +12,9 @@ from checks.pending import NothingToJudge, Verdict
 from checks.profile import Answers
 from checks.question import Categories, Question, Schema
 from checks.result import Family
+
+SURE = 1.5
+"""By how much less than the root of their number the different values may vary by chance."""
 
 
 class Distinct(Check):
@@ -30,7 +34,9 @@ class Distinct(Check):
         if value is None:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
         estimated = "; an estimate, for nearly every row has a value of its own" if counts(view.answers, self.column).error else ""
-        yield self.verdict(view, value, self.past_values(view), extra=estimated)
+        # Which of the rare values a window has is chance: of sixteen two or three may be missing, of six none.
+        least = max(math.sqrt(value) - SURE, 0.0)
+        yield self.verdict(view, value, self.past_values(view), extra=estimated, least=least)
 
     def value(self, answers: Answers, rows: int) -> float | None:
         distinct = counts(answers, self.column).distinct
