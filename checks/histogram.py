@@ -96,6 +96,8 @@ class Histogram:
     _cache: dict[float, tuple[Floats, Floats]] = field(default_factory=dict, repr=False)
     numbers: dict[str, float] = field(default_factory=dict, repr=False)
     """What was computed from it before: a worker sees the same history with every window."""
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The same, of what is more than a number."""
 
     @classmethod
     def of(cls, grid: Grid, buckets: Mapping[int, tuple[int, float]], **more: Any) -> Histogram:

@@ -75,11 +75,6 @@ class Repeated(Check):
         return [cls()]
 
 
-def _rounded(answer: Histogram) -> tuple[str, str]:
-    found = described(answer)
-    return f"{found['mean']:.9g}", f"{found['standard deviation']:.6g}"
-
-
 def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[object, ...]:
     """What two windows of the same content have in common: rows, and the rounded distribution of every column but the times'."""
     parts: list[object] = [rows]
@@ -88,7 +83,23 @@ def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[o
         if time_column is not None and f"({time_column})" in key:
             continue
         if isinstance(answer, Histogram) and answer.finite:
-            parts.append((key, answer.missing + answer.nan, *_rounded(answer)))
+            parts.append((key, *_of_numbers(answer)))
         elif isinstance(answer, Counts):
-            parts.append((key, answer.missing, answer.distinct, tuple(sorted(answer.counts.items())[:50])))
+            parts.append((key, *_of_values(answer)))
     return tuple(parts)
+
+
+def _of_numbers(answer: Histogram) -> tuple[object, ...]:
+    if "print" not in answer.kept:
+        found = described(answer)
+        spread = f"{found['standard deviation']:.6g}"
+        answer.kept["print"] = answer.missing + answer.nan, f"{found['mean']:.9g}", spread
+    kept: tuple[object, ...] = answer.kept["print"]
+    return kept
+
+
+def _of_values(answer: Counts) -> tuple[object, ...]:
+    if "print" not in answer.cache:
+        answer.cache["print"] = answer.missing, answer.distinct, tuple(sorted(answer.counts.items())[:50])
+    kept: tuple[object, ...] = answer.cache["print"]
+    return kept
