@@ -120,7 +120,7 @@ class Histogram:
     def finite(self) -> int:
         return sum(int(cells.rows.sum()) for cells in self.cells.values())
 
-    @property
+    @cached_property
     def filled(self) -> int:
         """How many buckets have a row."""
         return sum(len(cells.keys) for cells in self.cells.values())

@@ -179,19 +179,27 @@ def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime
 
     known = [trace.known() for trace in traces]
     found: list[Weighed | Learning] = [Learning(len(past)) for past in known]
-    together: dict[tuple[datetime, ...], list[int]] = {}
-    # Many numbers share one tuple of windows. By what they hold, windows are found far more slowly than times.
-    starts = {id(past.windows): past.starts() for past in known}
-    for place, past in enumerate(known):
-        if len(past) >= ENOUGH:
-            together.setdefault(starts[id(past.windows)], []).append(place)
-    for alike in together.values():
+    for alike in _together(known):
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
             verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected)
             for place, verdict in zip(places, verdicts, strict=True):
                 found[place] = verdict
     return found
+
+
+def _together(known: Sequence[Series]) -> list[list[int]]:
+    """The places of those that are long enough, each with those of the same windows."""
+    found: list[tuple[tuple[Window, ...], list[int]]] = []
+    for place, past in enumerate(known):
+        if len(past) >= ENOUGH:
+            # Mostly the very same windows, which are compared far faster than their times are hashed.
+            same = next((places for windows, places in found if windows == past.windows), None)
+            if same is None:
+                found.append((past.windows, [place]))
+            else:
+                same.append(place)
+    return [places for _, places in found]
 
 
 def together(records: Sequence[Record]) -> Record:

@@ -54,10 +54,13 @@ class Repeated(Check):
         if view.rows < FEWEST or len(view.history) < learned.ENOUGH:
             return None
         now = fingerprint(view.answers, view.rows, view.time_column)
-        before = [(p.window, fingerprint(p.answers, p.rows, view.time_column)) for p in view.history]
-        prints = [one for _, one in before]
-        same = next((window for window, one in reversed(before) if one == now), None)
-        if same is None or len(set(prints)) < 0.9 * len(prints):
+        # Windows with another number of rows need no looking at.
+        alike = (p for p in reversed(view.history) if p.rows == view.rows)
+        same = next((p.window for p in alike if fingerprint(p.answers, p.rows, view.time_column) == now), None)
+        if same is None:
+            return None
+        prints = {fingerprint(p.answers, p.rows, view.time_column) for p in view.history}
+        if len(prints) < 0.9 * len(view.history):
             return None
         return self.result(
             Status.FAILED,

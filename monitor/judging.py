@@ -68,7 +68,7 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
                 found.append(closed(check, wider, verdict, usual[id(verdict)]))
             else:
                 found.append(_widened(verdict, allowance))
-    return [replace(result, record=()) for result in found]
+    return [replace(result, record=()) if result.record else result for result in found]
 
 
 def _opened(pairs: Sequence[Pair]) -> list[Opened]:
