@@ -329,8 +329,9 @@ def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
 
 def number(answers: Answers, key: str) -> float | None:
     """The number under `key`; raises CannotJudge where the question was not answered."""
-    answer = _answer(answers, key)
+    answer = answers.get(key)
     if not isinstance(answer, Number):
+        _answer(answers, key)
         raise CannotJudge(f"{key} did not give a number")
     return None if answer.value is None else float(answer.value)
 

@@ -70,10 +70,14 @@ class Distance:
 
     def floor(self, current: Masses, reference: Masses) -> float:
         """The noise of two aligned masses."""
+        return self.noise_of(Pair.of(current, reference))
+
+    def noise_of(self, pair: Pair) -> float:
+        """That of the first comparison."""
         import numpy as np
 
         with np.errstate(over="ignore"):
-            return float(self.noise(Pair.of(current, reference))[0])
+            return float(self.noise(pair)[0])
 
 
 class PValue(Distance):

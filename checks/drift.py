@@ -14,7 +14,8 @@ from checks import learned
 from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
-from checks.masses import aligned, pooled
+from checks.masses import Masses, aligned, pooled
+from checks.once import aligned_once, gathered_once
 from checks.pair import Pair
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
@@ -138,13 +139,14 @@ class Drift(Check):
         reference: Histogram | Counts | None,
     ) -> Verdict:
         method = self._method(isinstance(current, Histogram))
+        if reference is None and not (self.bounded or method.costly or method.p_value):
+            return self._as_before(view, current, past, method)
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
         *before, now = aligned([*first, current])
         pool = pooled(before)
         compared = "the reference" if reference is not None else f"the last {len(before)} windows"
-        shown = "" if self.column in view.masked else _moved(moved(now, pool), now.sums is None)
-        said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{shown}"
+        said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{self._change(view, now, pool)}"
         value = method(now, pool)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
@@ -152,6 +154,25 @@ class Drift(Check):
         if method.p_value and not self.bounded:
             return self._by_surprise(view, value, points, said)
         return self.verdict(view, value, points, extra=said, least=method.floor(now, pool))
+
+    def _as_before(
+        self, view: View, current: Histogram | Counts, past: Sequence[tuple[Any, Histogram | Counts]], method: Distance
+    ) -> Verdict:
+        """By the distance from the windows before, over the very places for which those of the history are known."""
+        answers = [*(answer for _, answer in past), current]
+        stack = gathered_once(answers, method.coarse) if isinstance(current, Histogram) else Stack.of(aligned_once(answers))
+        pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
+        *values, value = method.between(pair).tolist()
+        if math.isnan(value):
+            raise CannotJudge(f"{self.name}: {method.undefined}")
+        windows, last = [p for p, _ in past][self.pool_least :], pair.newest(1)
+        points = learned.Series.made([p.window for p in windows], values, [p.rows for p in windows])
+        change = self._change(view, last.current.masses(), last.reference.masses())
+        said = f"; {method.title} from the last {min(len(past), self.pool)} windows{change}"
+        return self.verdict(view, value, points, extra=said, least=method.noise_of(last))
+
+    def _change(self, view: View, now: Masses, before: Masses) -> str:
+        return "" if self.column in view.masked else _moved(moved(now, before), now.sums is None)
 
     def _points(
         self, method: Distance, past: Sequence[tuple[Any, Histogram | Counts]], reference: Histogram | Counts | None

@@ -66,7 +66,8 @@ def _median(values: Array, places: Places, least: int) -> Array:
 
     padded = np.concatenate([values, np.full((1, values.shape[1]), np.nan)])
     ordered = np.sort(padded[places], axis=1)
-    known = np.isfinite(ordered).sum(axis=1)
+    # Of the windows themselves: those are far fewer than the places.
+    known = np.isfinite(padded)[places].sum(axis=1)
     middle = np.maximum(known - 1, 0) // 2
     found = np.take_along_axis(ordered, middle[:, None, :], axis=1)[:, 0, :]
     return np.where(known >= least, found, np.nan)

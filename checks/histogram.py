@@ -96,6 +96,8 @@ class Histogram:
     _cache: dict[float, tuple[Floats, Floats]] = field(default_factory=dict, repr=False)
     numbers: dict[str, float] = field(default_factory=dict, repr=False)
     """What was computed from it before: a worker sees the same history with every window."""
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The same, of what is more than a number."""
 
     @classmethod
     def of(cls, grid: Grid, buckets: Mapping[int, tuple[int, float]], **more: Any) -> Histogram:
@@ -118,7 +120,7 @@ class Histogram:
     def finite(self) -> int:
         return sum(int(cells.rows.sum()) for cells in self.cells.values())
 
-    @property
+    @cached_property
     def filled(self) -> int:
         """How many buckets have a row."""
         return sum(len(cells.keys) for cells in self.cells.values())

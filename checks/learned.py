@@ -179,17 +179,27 @@ def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime
 
     known = [trace.known() for trace in traces]
     found: list[Weighed | Learning] = [Learning(len(past)) for past in known]
-    together: dict[tuple[datetime, ...], list[int]] = {}
-    for place, past in enumerate(known):
-        if len(past) >= ENOUGH:
-            together.setdefault(_starts(past.windows), []).append(place)
-    for alike in together.values():
+    for alike in _together(known):
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
             verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected)
             for place, verdict in zip(places, verdicts, strict=True):
                 found[place] = verdict
     return found
+
+
+def _together(known: Sequence[Series]) -> list[list[int]]:
+    """The places of those that are long enough, each with those of the same windows."""
+    found: list[tuple[tuple[Window, ...], list[int]]] = []
+    for place, past in enumerate(known):
+        if len(past) >= ENOUGH:
+            # Mostly the very same windows, which are compared far faster than their times are hashed.
+            same = next((places for windows, places in found if windows == past.windows), None)
+            if same is None:
+                found.append((past.windows, [place]))
+            else:
+                same.append(place)
+    return [places for _, places in found]
 
 
 def together(records: Sequence[Record]) -> Record:
@@ -230,11 +240,6 @@ def key(window: Window) -> int:
         return -1
     start = window.local_start
     return start.weekday() if window.length >= timedelta(hours=22) else start.hour
-
-
-@lru_cache(maxsize=256)
-def _starts(windows: tuple[Window, ...]) -> tuple[datetime, ...]:
-    return tuple(window.start for window in windows)
 
 
 def keys(windows: Sequence[Window]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from checks import learned
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Series, Trace
-from checks.masses import aligned
+from checks.once import aligned_once
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
@@ -63,7 +63,7 @@ class Mix(Check):
     def _traces(self, now: Counts, past: Sequence[tuple[Past, Counts]], masked: bool) -> list[Trace]:
         import numpy as np
 
-        masses = aligned([*(c for _, c in past), now])
+        masses = aligned_once([*(c for _, c in past), now])
         rows = np.array([m.rows for m in masses])
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()

@@ -54,10 +54,13 @@ class Repeated(Check):
         if view.rows < FEWEST or len(view.history) < learned.ENOUGH:
             return None
         now = fingerprint(view.answers, view.rows, view.time_column)
-        before = [(p.window, fingerprint(p.answers, p.rows, view.time_column)) for p in view.history]
-        prints = [one for _, one in before]
-        same = next((window for window, one in reversed(before) if one == now), None)
-        if same is None or len(set(prints)) < 0.9 * len(prints):
+        # Windows with another number of rows need no looking at.
+        alike = (p for p in reversed(view.history) if p.rows == view.rows)
+        same = next((p.window for p in alike if fingerprint(p.answers, p.rows, view.time_column) == now), None)
+        if same is None:
+            return None
+        prints = {fingerprint(p.answers, p.rows, view.time_column) for p in view.history}
+        if len(prints) < 0.9 * len(view.history):
             return None
         return self.result(
             Status.FAILED,
@@ -75,11 +78,6 @@ class Repeated(Check):
         return [cls()]
 
 
-def _rounded(answer: Histogram) -> tuple[str, str]:
-    found = described(answer)
-    return f"{found['mean']:.9g}", f"{found['standard deviation']:.6g}"
-
-
 def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[object, ...]:
     """What two windows of the same content have in common: rows, and the rounded distribution of every column but the times'."""
     parts: list[object] = [rows]
@@ -88,7 +86,23 @@ def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[o
         if time_column is not None and f"({time_column})" in key:
             continue
         if isinstance(answer, Histogram) and answer.finite:
-            parts.append((key, answer.missing + answer.nan, *_rounded(answer)))
+            parts.append((key, *_of_numbers(answer)))
         elif isinstance(answer, Counts):
-            parts.append((key, answer.missing, answer.distinct, tuple(sorted(answer.counts.items())[:50])))
+            parts.append((key, *_of_values(answer)))
     return tuple(parts)
+
+
+def _of_numbers(answer: Histogram) -> tuple[object, ...]:
+    if "print" not in answer.kept:
+        found = described(answer)
+        spread = f"{found['standard deviation']:.6g}"
+        answer.kept["print"] = answer.missing + answer.nan, f"{found['mean']:.9g}", spread
+    kept: tuple[object, ...] = answer.kept["print"]
+    return kept
+
+
+def _of_values(answer: Counts) -> tuple[object, ...]:
+    if "print" not in answer.cache:
+        answer.cache["print"] = answer.missing, answer.distinct, tuple(sorted(answer.counts.items())[:50])
+    kept: tuple[object, ...] = answer.cache["print"]
+    return kept

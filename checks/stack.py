@@ -163,6 +163,12 @@ class Stack:
         found: Array = self.values[0][place] + half * (2 * inside - 1) * self.widths[place]
         return found
 
+    def masses(self) -> Masses:
+        """The first window alone."""
+        rows = self.rows[0]
+        sums = rows * self.values[0] if self.numbers else None
+        return Masses(rows, sums, origin=self.origin, places=self.places)
+
     def part(self, windows: slice) -> Stack:
         """Some of the windows."""
         numbers = self.numbers

@@ -16,7 +16,7 @@ from checks.result import Result, Status
 from monitor import apart
 
 if TYPE_CHECKING:
-    from checks.pending import Weights
+    from checks.pending import Usual, Weights
     from monitor.config import Config
 
     Opened = tuple[Check, View, Sequence[Verdict]]
@@ -52,7 +52,7 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
 
     `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once.
     """
-    first = [(check, view, opened(check, view)) for check, view in pairs]
+    first = _opened(pairs)
     usual = _weighed([(view, verdict) for _, view, verdicts in first for verdict in verdicts if isinstance(verdict, Pending)])
     records = list(_records(first, usual, plain=share is None))
     allowance = control.allowance(records) if share is None else control.for_budget(records, share)
@@ -68,7 +68,19 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
                 found.append(closed(check, wider, verdict, usual[id(verdict)]))
             else:
                 found.append(_widened(verdict, allowance))
-    return [replace(result, record=()) for result in found]
+    return [replace(result, record=()) if result.record else result for result in found]
+
+
+def _opened(pairs: Sequence[Pair]) -> list[Opened]:
+    """In the same order; but those of one column are asked one after the other, so that they share what is made of its answers."""
+    found: dict[int, Sequence[Verdict]] = {}
+    for place, (check, view) in sorted(enumerate(pairs), key=lambda pair: _about(*pair[1])):
+        found[place] = opened(check, view)
+    return [(check, view, found[place]) for place, (check, view) in enumerate(pairs)]
+
+
+def _about(check: Check, view: View) -> tuple[object, ...]:
+    return check.where or "", view.segment or "", check.watched
 
 
 def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Weights]:
@@ -87,11 +99,21 @@ def _widened(result: Result, allowance: float) -> Result:
 
 def _records(first: Iterable[Opened], usual: Mapping[int, Weights], plain: bool) -> Iterator[Record]:
     """How far out earlier windows were; for a budget by the limits as people set them, so that it holds at high sensitivity too."""
+    alike: dict[float, list[Usual]] = {}
     for _, view, verdicts in first:
         wide = 1.0 if plain else view.allowance.people
         for verdict in verdicts:
-            record = verdict.record if isinstance(verdict, Result) else recorded(usual[id(verdict)])
-            yield record if wide == 1 else [(start, out / wide) for start, out in record]
+            if isinstance(verdict, Result):
+                yield _narrowed(verdict.record, wide)
+            elif not isinstance(weights := usual[id(verdict)], Exception):
+                alike.setdefault(wide, []).extend(weights)
+    # The furthest of all is found at once: number by number it takes as long as the weighing.
+    for wide, numbers in alike.items():
+        yield _narrowed(recorded(numbers), wide)
+
+
+def _narrowed(record: Record, wide: float) -> Record:
+    return record if wide == 1 else [(start, out / wide) for start, out in record]
 
 
 def _limits(pairs: Sequence[Pair], until: float) -> apart.Limits:
