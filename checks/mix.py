@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -36,7 +37,7 @@ class Mix(Check):
     single: ClassVar[int] = 12
     """Values that are looked at one by one."""
     expected: ClassVar[float] = 12.0
-    """Rows to be expected of a value before it is gone when there is none: of so many, chance takes all once in 160,000 times."""
+    """Rows to be expected of a value from which on chance does not take all of them: of twelve once in 160,000 times."""
 
     column: str = Field(description="the column to look at")
 
@@ -83,8 +84,10 @@ class Mix(Check):
             )
 
         found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
-        gone = (rows == 0) & (usual * rows.sum(axis=1, keepdims=True) >= self.expected)
-        found.append(trace((gone * usual).sum(axis=1), "usual share of the values that are gone", upward=True))
+        gone = (rows == 0) * usual
+        by_chance = float(gone[-1][usual * now.total < self.expected].sum())
+        one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True)
+        found.append(replace(one, least=by_chance))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
             if place < len(masses[0].places) and usual[place] > 0:
                 name = "a value (not shown)" if masked else quoted([masses[0].places[place]])

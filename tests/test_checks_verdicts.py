@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from checks.drift import Drift
 from checks.freshness import Freshness
 from checks.mean import Mean
 from checks.missing import Missing
+from checks.mix import Mix
 from checks.pattern import Pattern
 from checks.pending import judged
 from checks.profile import Answers, Counts, Grid, Histogram, Number
@@ -282,6 +284,19 @@ def test_which_rare_values_a_window_has_is_chance() -> None:
     assert only(judged(Distinct(column="x"), view(seen(13), carriers))).status is Status.PASSED
     assert only(judged(Distinct(column="x"), view(seen(9), carriers))).status is Status.FAILED
     assert only(judged(Distinct(column="x"), view(seen(21), hours))).status is Status.FAILED
+
+
+def test_a_value_that_chance_takes_is_not_gone() -> None:
+    chance = random.Random(3)
+
+    def mixed(rare: int, often: int = 900) -> Answers:
+        return {"categories(x)": Counts({v: n for v, n in (("often", often), ("other", 90), ("rare", rare)) if n})}
+
+    past = [mixed(sum(chance.random() < 0.004 for _ in range(1000)) or 1) for _ in range(60)]
+    without = only(judged(Mix(column="x"), view(mixed(0), past)))
+    assert without.status is Status.PASSED, without.message
+    gone = only(judged(Mix(column="x"), view(mixed(4, often=0), past)))
+    assert (gone.status, gone.severity) == (Status.FAILED, Severity.CRITICAL)
 
 
 def test_a_long_tail_may_grow_a_longer_one() -> None:
