@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median_low
 
 from pydantic import Field
 
@@ -11,6 +14,11 @@ from checks.pending import NothingToJudge, Verdict
 from checks.profile import Answers
 from checks.question import Categories, Question, Schema
 from checks.result import Family
+
+ALWAYS = 0.8
+"""The share of windows with one and the same number from which on it is no chance."""
+SURE = 1.5
+"""By how much less than the root of their number the different values may vary by chance."""
 
 
 class Distinct(Check):
@@ -30,7 +38,8 @@ class Distinct(Check):
         if value is None:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
         estimated = "; an estimate, for nearly every row has a value of its own" if counts(view.answers, self.column).error else ""
-        yield self.verdict(view, value, self.past_values(view), extra=estimated)
+        past = self.past_values(view)
+        yield self.verdict(view, value, past, extra=estimated, least=_chance([p.value for p in past]))
 
     def value(self, answers: Answers, rows: int) -> float | None:
         distinct = counts(answers, self.column).distinct
@@ -39,3 +48,10 @@ class Distinct(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("text")]
+
+
+def _chance(past: Sequence[float]) -> float:
+    """By how much the number may vary. Which of the rare values a window has is chance: of sixteen two or three may be missing, of
+    six none; but a day always has its 24 hours."""
+    often = max(Counter(past).values(), default=0)
+    return max(math.sqrt(median_low(past)) - SURE, 0.0) if past and often < ALWAYS * len(past) else 0.0

@@ -28,6 +28,7 @@ CHANCE = 3.0
 """Spreads by which two windows of the same kind may differ."""
 WORSE = 1.5
 """Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
+MONTHS = "the same day of earlier months"
 GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
@@ -184,6 +185,7 @@ def weighed(traces: Sequence[Trace], pasts: Sequence[Series], window: Window, ex
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     slow = _slow(traces, typical, values, floor, sides, window)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
+    sides = [*sides, *_month(values[:-1], windows, window, sides)]
     among = Together(traces, pasts, typical, np.where(np.isfinite(now), values[-1], math.inf), sides, record, like, places, slow)
     return [Weighed(among, place) for place in range(len(traces))]
 
@@ -248,6 +250,20 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
             sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
     within = [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
     return [_said_to_be_fine(side, fine) for side in within] if fine.any() else within
+
+
+def _month(values: Array, windows: Sequence[Window], window: Window, sides: Sequence[Side]) -> list[Side]:
+    """On the first or last day of a month: what it was on those before, give or take what is allowed on any day. There are too few
+    of them to learn a limit from."""
+    import numpy as np
+
+    this = learned.month_edge(window)
+    places = [place for place, one in enumerate(windows) if learned.month_edge(one) == this] if this else []
+    if not places or not sides:
+        return []
+    ordered, any_day = np.sort(values[places], axis=0), sides[0]
+    names = [MONTHS] * values.shape[1]
+    return [replace(any_day, names=names, centre=ordered[(len(places) - 1) // 2], sizes=np.full_like(any_day.sizes, np.nan))]
 
 
 def _within(side: Side, other: Side) -> Side:

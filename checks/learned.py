@@ -259,6 +259,15 @@ def alike(windows: Sequence[Window], window: Window) -> tuple[str, list[int]]:
     return (said, same) if len(same) >= SAME_ENOUGH else ("", [])
 
 
+@lru_cache(maxsize=4096)
+def month_edge(window: Window) -> str:
+    """`first` or `last` for windows of such a day of a month, else nothing."""
+    if not timedelta(hours=22) <= window.length <= timedelta(hours=26):
+        return ""
+    first, next_ = window.local_start, window.local_end
+    return "first" if first.day == 1 else "last" if next_.month != first.month else ""
+
+
 def inner(group: Sequence[float]) -> tuple[float, float]:
     """From where to where the middle eight tenths of the past lie."""
     ordered = sorted(group)

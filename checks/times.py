@@ -35,6 +35,7 @@ CLOCKS = ("Europe/Berlin", "America/New_York", "Australia/Sydney", "Pacific/Auck
 """Zones on whose days of change clocks are put forward and back; the others of their continents change with them, or never."""
 SETTLING = timedelta(days=7)
 """For so long after a change a table that keeps other clocks is off by the hour from its own past."""
+NONE = timedelta(0)
 CHANGE = timedelta(hours=1, minutes=5).total_seconds()
 
 
@@ -113,16 +114,25 @@ def _described(answer: Counts | Histogram, window: Window) -> dict[str, float]:
         return {"share of times that cannot be read": 1.0} if unread else {}
     start, end = window.start.timestamp(), window.end.timestamp()
     zone = ZoneInfo(window.timezone)
+    outside = sum(n for at, n in times if not start <= at < end) / rows
     by_day = sum(n for at, n in times if 8 <= datetime.fromtimestamp(at, zone).hour < 20)
+    if (window.local_end.utcoffset() or NONE) != (window.local_start.utcoffset() or NONE):
+        # A day of 23 or 25 hours: its times are those of its own clocks.
+        times = [(_by_clock(at, zone), n) for at, n in times]
+        start, end = _by_clock(start, zone), _by_clock(end, zone)
     return {
         "first time after the window's start": min(at for at, _ in times) - start,
         "last time before the window's end": end - max(at for at, _ in times),
         "mean time after the window's start": sum((at - start) * (n / rows) for at, n in times),
-        "share of rows outside the window": sum(n for at, n in times if not start <= at < end) / rows,
+        "share of rows outside the window": outside,
         "share of rows by day (8 to 20)": by_day / rows,
         "share of times that cannot be read": unread / (unread + rows),
         "number of different times": float(len(times)),
     }
+
+
+def _by_clock(at: float, zone: ZoneInfo) -> float:
+    return at + (datetime.fromtimestamp(at, zone).utcoffset() or NONE).total_seconds()
 
 
 def _of_texts(answer: Counts, window: Window) -> tuple[list[tuple[float, float]], float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import median_low
 from typing import Any
 
 from pydantic import Field
@@ -17,12 +18,15 @@ from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Statu
 from checks.wording import amount, of_rows
 
 LARGEST = 1.7976931348623157e308
+LONGEST_TAIL = 3.0
+"""How many times the furthest value of all it may be passed by, at most."""
 
 
 class ValueRange(Check):
     """The values of a numeric `column` lie between `at_least` and `at_most`; any row outside fails it.
 
-    Without bounds: between the smallest and the largest value ever seen, give or take the whole range between them. An
+    Without bounds: between the smallest and the largest value ever seen, give or take the whole range between them, or more where
+    the largest of a window varies by more. An
     infinite value fails whatever the bounds. Missing values and NaN are left to `missing`.
     """
 
@@ -109,20 +113,20 @@ class ValueRange(Check):
             raise NothingToJudge(
                 f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}; {learned.Learning(len(seen))}"
             )
-        least, most = min(lo for lo, _ in seen), max(hi for _, hi in seen)
+        lows, highs = [lo for lo, _ in seen], [hi for _, hi in seen]
+        least, most = min(lows), max(highs)
         # A constant column has no range: then its own size is the measure. Halves, so that no difference overflows.
         room = max(most / 2 - least / 2, abs(most) / 2, abs(least) / 2, 0.5) if most == least else most / 2 - least / 2
-        room *= view.allowance.people
-        beyond = max(least / 2 - low / 2, high / 2 - most / 2, 0.0)
-        score = min(beyond / room, HIGHEST_SCORE)
+        below, above = (view.allowance.people * max(room, _tail(ends) / 2) for ends in ([-lo for lo in lows], highs))
+        score = min(max((least / 2 - low / 2) / below, (high / 2 - most / 2) / above, 0.0), HIGHEST_SCORE)
         usual = f"usual: {amount(least, self.unit)} to {amount(most, self.unit)}, {len(seen)} windows"
-        bounds = Bounds(max(least - 2 * room, -LARGEST), min(most + 2 * room, LARGEST), learned=True, usual=usual)
+        bounds = Bounds(max(least - 2 * below, -LARGEST), min(most + 2 * above, LARGEST), learned=True, usual=usual)
         pages = score > 2 and len(seen) >= learned.SETTLED
         return self.result(
             Status.FAILED if score > 1 else Status.PASSED,
             self._said(view, low, high, bounds),
             view,
-            value=low if least / 2 - low / 2 > max(high / 2 - most / 2, 0.0) else high,
+            value=low if (least / 2 - low / 2) / below > max((high / 2 - most / 2) / above, 0.0) else high,
             bounds=bounds,
             score=score,
             severity=(self.severity or (Severity.CRITICAL if pages else Severity.WARNING)) if score > 1 else None,
@@ -144,6 +148,13 @@ class ValueRange(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number")]
+
+
+def _tail(ends: Sequence[float]) -> float:
+    """By how much the furthest of all may be passed where the values have a long tail: on the log scale by twice what it is further
+    than the middle one. The largest of a day of incomes is now and then twice that of all days before, that of ages never."""
+    furthest, middle = max(ends), median_low(ends)
+    return furthest * min(min(furthest / middle, LONGEST_TAIL) ** 2 - 1, LONGEST_TAIL) if middle > 0 else 0.0
 
 
 def _is_float(schema: Schema, column: str) -> bool:

@@ -190,6 +190,7 @@ def _dataset(proposal: Proposal, source: str) -> list[str]:
     lines += [f"source = {quoted(source)}", what]
     lines += [f"time_column = {quoted(proposal.time_column)}"] if proposal.time_column else []
     lines.append(f'every = "{proposal.every}"')
+    lines += [f"timezone = {quoted(proposal.timezone)}"] if proposal.timezone else []
     lines += [f"# {column}: {why}" for column, why in proposal.exclude.items()]
     lines += [f"exclude = [{', '.join(map(quoted, proposal.exclude))}]"] if proposal.exclude else []
     if proposal.rules:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checks.question import column_kind
+from monitor import zones
 from monitor.related import parents
 from monitor.sources.base import Place, Source, SourceError
 
@@ -41,6 +42,10 @@ AMOUNTS = re.compile(
 )
 """Words in the names of numbers of which less than nothing makes no sense."""
 NO_TIME = "no column says when a row came to be, so it cannot be cut into windows"
+WITHIN = re.compile(r"(line|item|position|pos|seq|sequence|row|part|step|rank)(_?(no|nr|num|number|id|index))?|idx|index|number")
+"""Names of numbers that count within something."""
+MOST_DAYS = 40
+"""Files of days that are looked into for the clocks they keep."""
 ENOUGH, FEW = 200, 20
 """Rows from which on a rule may be read off the data; different values of a column that is a list of choices."""
 
@@ -68,6 +73,7 @@ class Proposal:
     columns: Sequence[str] = ()
     rows: int = 0
     key: str | None = None
+    timezone: str | None = None
     query: str | None = None
     """Instead of the table, where its rows get their time from another one."""
     exclude: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +84,7 @@ def proposals(source: Source, folder: Path | None) -> list[Proposal]:
     """What there is at a source; `folder`: of files. Raises SourceError, SourceDown where it cannot be looked at."""
     with source.connect(TIMEOUT) as connection:
         if folder is not None:
-            return [_looked(source, connection, name, Place(table), glob, days) for name, table, glob, days in _file_tables(folder)]
+            return [_files(source, connection, *found) for found in _file_tables(folder)]
         names = sorted(connection.list_tables())
         found = [_looked(source, connection, name, Place(name)) for name in names if not name.startswith(("sqlite_", "pg_"))]
         return [_timed(source, connection, one, found) for one in found]
@@ -94,19 +100,44 @@ def _timed(source: Source, connection: SQLBackend, one: Proposal, others: Sequen
     return one
 
 
-def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, int]]:
-    """Name, path (with the day as a field where it holds one), a glob of all its files, and the number of days."""
-    found: dict[str, set[str]] = {}
+def _files(source: Source, connection: SQLBackend, name: str, table: str, glob: str, days: Mapping[str, str]) -> Proposal:
+    one = _looked(source, connection, name, Place(table), glob, len(days))
+    every = max(len(days) // MOST_DAYS, 1)
+    try:
+        ends = [] if one.skipped else list(_ends(source, connection, one, dict(sorted(days.items())[::every])))
+    except SourceError:
+        return one
+    zone = zones.of_days(ends)
+    why = f"the rows of each file lie within its day in {zone}; another name of those clocks will do as well"
+    return replace(one, timezone=zone, reasons=(*one.reasons, why)) if zone else one
+
+
+def _ends(source: Source, connection: SQLBackend, one: Proposal, days: Mapping[str, str]) -> Iterator[zones.Day]:
+    """The first and the last time of each day's file, where they say what moment they are."""
+    for day, file in days.items():
+        whole = source.relation(connection, Place(file))
+        kind = whole.schema()[one.time_column] if one.time_column else None
+        if one.time_column is None or kind is None or not kind.is_timestamp() or kind.timezone is None:
+            return
+        at = whole[one.time_column].epoch_seconds()
+        [(first, last)] = source.rows(connection, whole.aggregate(first=at.min(), last=at.max()))
+        if first is not None:
+            yield date.fromisoformat(day), datetime.fromtimestamp(int(first), UTC), datetime.fromtimestamp(int(last), UTC)
+
+
+def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, Mapping[str, str]]]:
+    """Name, path (with the day as a field where it holds one), a glob of all its files, and each day's file."""
+    found: dict[str, dict[str, str]] = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file.suffix.lower() in {".parquet", ".csv", ".json", ".jsonl", ".ndjson"}:
             path = str(file)
             day = DAY_IN_NAME.search(path, len(str(folder)))
             form = "{start:%Y-%m-%d}" if day and day[1] else "{start:%Y%m%d}"
-            found.setdefault(path[: day.start()] + form + path[day.end() :] if day else path, set()).add(day[0] if day else "")
+            found.setdefault(path[: day.start()] + form + path[day.end() :] if day else path, {})[day[0] if day else ""] = path
     for path, days in found.items():
         bare = re.sub(r"\{[^}]*\}", "", Path(path).stem).strip("-_. ")
         name = bare or Path(path).parent.name
-        yield re.sub(r"\W+", "_", name), path, re.sub(r"\{[^}]*\}", "*", path), len(days) if "{" in path else 0
+        yield re.sub(r"\W+", "_", name), path, re.sub(r"\{[^}]*\}", "*", path), days if "{" in path else {}
 
 
 def _looked(
@@ -137,6 +168,8 @@ def _proposed(source: Source, connection: SQLBackend, whole: ir.Table, name: str
         reasons.append(f"{chosen}: {rows} rows from {_moment(facts[f'first {chosen}'])} to {_moment(facts[f'last {chosen}'])}")
     rules = _rules(source, connection, whole, schema, facts, chosen, name)
     keys = _keys(schema, facts, name)
+    if not keys and rows >= ENOUGH:
+        rules = [*_together(source, connection, whole, facts), *rules]
     return Proposal(name, table, chosen, every, reasons, rules, "", tuple(schema), rows, keys[0] if keys else None)
 
 
@@ -226,6 +259,18 @@ def _rules(
 def _keys(schema: dict[str, str], facts: dict[str, Any], name: str) -> list[str]:
     whole = [c for c in schema if facts.get(f"distinct {c}") == facts["rows"] and not facts[f"missing {c}"]]
     return [c for c in whole if _names_key(c, name)]
+
+
+def _together(source: Source, connection: SQLBackend, whole: ir.Table, facts: dict[str, Any]) -> list[Rule]:
+    """An id and a number within it that no two rows share, such as an order's lines."""
+    names = [column.removeprefix("missing ") for column in facts if column.startswith("missing ") and not facts[column]]
+    pairs = [(a, b) for a in names if _is_id(a) for b in names if WITHIN.fullmatch(b.lower())]
+    for pair in pairs[:3]:
+        [(different,)] = source.rows(connection, whole.select(*pair).distinct().aggregate(n=lambda t: t.count()))
+        if different == facts["rows"]:
+            toml = f'{{kind = "unique", columns = [{", ".join(map(quoted, pair))}]}}'
+            return [Rule(toml, f"unique({','.join(pair)})", f"{different} rows, no two with both alike")]
+    return []
 
 
 def _names_key(column: str, table: str) -> bool:

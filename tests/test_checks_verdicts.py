@@ -274,6 +274,28 @@ def test_the_value_that_is_furthest_out_is_told() -> None:
     assert result.value == 5000
 
 
+def test_which_rare_values_a_window_has_is_chance() -> None:
+    def seen(number: int) -> Answers:
+        return {"categories(x)": Counts({f"v{n}": 40 for n in range(number)}, distinct=number)}
+
+    carriers, hours = [seen(15 + n % 2) for n in range(40)], [seen(24)] * 40
+    assert only(judged(Distinct(column="x"), view(seen(13), carriers))).status is Status.PASSED
+    assert only(judged(Distinct(column="x"), view(seen(9), carriers))).status is Status.FAILED
+    assert only(judged(Distinct(column="x"), view(seen(21), hours))).status is Status.FAILED
+
+
+def test_a_long_tail_may_grow_a_longer_one() -> None:
+    incomes = [ends(0, 100 * (1 + n % 4)) for n in range(40)]
+    ages = [ends(0, 400) for n in range(40)]
+    assert only(judged(ValueRange(column="x"), view(ends(0, 1100), incomes))).status is Status.PASSED
+    assert only(judged(ValueRange(column="x"), view(ends(0, 850), ages))).status is Status.FAILED
+    # The lower end has a tail of its own, and one absurd value in the past is no tail.
+    losses = [ends(-100 * (1 + n % 4), 0) for n in range(40)]
+    assert only(judged(ValueRange(column="x"), view(ends(-1100, 0), losses))).status is Status.PASSED
+    absurd = [*ages, ends(0, 10_000_000)]
+    assert only(judged(ValueRange(column="x"), view(ends(0, 60_000_000), absurd))).status is Status.FAILED
+
+
 def test_learned_a_value_may_lie_out_by_the_range_seen_and_no_more() -> None:
     past = [ends(0, 50 + b % 50) for b in range(40)]
     assert only(judged(ValueRange(column="x"), view(ends(0, 175), past))).status is Status.PASSED

@@ -62,7 +62,8 @@ def test_three_related_tables_become_a_sound_config_without_the_password(
     items = read.datasets["order_items"]
     assert items.query == "select c.*, p.created_at from order_items c join orders p on p.order_id = c.order_id"
     assert items.time_column == "created_at"
-    assert {c.name for c in items.checks} == {"missing(order_id)", "value_range(quantity)"}, "of an hour zero is no limit"
+    proposed = {c.name for c in items.checks}
+    assert proposed == {"unique(order_id,line)", "missing(order_id)", "value_range(quantity)"}, "of an hour zero is no limit"
     assert "# its rows have no time of their own: each has that of its orders row, by order_id" in written
     orders = read.datasets["orders"]
     assert orders.time_column == "created_at", "not when it was changed"

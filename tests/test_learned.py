@@ -211,3 +211,39 @@ def test_one_snowy_day_in_eight_weeks_does_not_hide_a_third_fewer_rows(snow: int
 @pytest.mark.parametrize("seed", range(3))
 def test_a_monday_like_a_saturday_is_a_holiday(seed: int) -> None:
     assert verdict(WEEK[5], of_weekdays(56, seed), "count").score < 1
+
+
+def month_ends(value: float, last: float) -> list[float]:
+    """Ninety days up to the eve of a month's last day: `value`, and `last` on the last day of each month before."""
+    first = datetime(2026, 3, 2, tzinfo=UTC)
+    days = [first + n * DAY for n in range(90)]
+    return [last if (day + DAY).month != day.month else value + 0.2 * (day.day % 5) for day in days]
+
+
+def on_may_31(value: float, past: Sequence[float]) -> Learned:
+    first = datetime(2026, 3, 2, tzinfo=UTC)
+    windows = [Window(first + n * DAY, first + (n + 1) * DAY) for n in range(91)]
+    known = [Point(w, v, 1000) for w, v in zip(windows[:-1], past, strict=True)]
+    found = learned.judge(value, known, windows[-1], 1000, "number")
+    assert isinstance(found, Learned)
+    return found
+
+
+def test_a_month_end_is_like_those_before_it() -> None:
+    past = month_ends(100.0, 180.0)
+    like = on_may_31(181.0, past)
+    assert like.score < 1
+    assert like.details()["forecast"] == "the same day of earlier months"
+    assert on_may_31(300.0, past).score > 1, "like no day at all"
+    assert on_may_31(100.5, past).score < 1, "like any other day"
+    assert on_may_31(181.0, month_ends(100.0, 100.0)).score > 1, "no month end was like that"
+
+
+@pytest.mark.parametrize(
+    ("day", "edge"),
+    [("2026-05-31", "last"), ("2026-06-01", "first"), ("2026-02-28", "last"), ("2028-02-28", ""), ("2026-05-30", "")],
+)
+def test_which_days_are_at_the_edge_of_a_month(day: str, edge: str) -> None:
+    start = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    assert learned.month_edge(Window(start, start + DAY)) == edge
+    assert learned.month_edge(Window(start, start + timedelta(hours=1))) == ""

@@ -56,6 +56,25 @@ def test_an_hour_off_is_told_except_when_clocks_were_changed(day: datetime, off:
     assert told(window(day), off).status is status
 
 
+@pytest.mark.parametrize("day", [datetime(2026, 3, 29), datetime(2026, 10, 25), datetime(2026, 5, 12)])
+def test_a_day_of_23_or_25_hours_is_told_by_its_own_clocks(day: datetime) -> None:
+    """Work begins at nine on every day."""
+    zone = ZoneInfo("Europe/Berlin")
+
+    def answers(local: datetime) -> dict[str, Any]:
+        begins = local.replace(hour=9, tzinfo=zone)
+        return {"categories(at)": Counts({(begins + n * timedelta(minutes=20)).isoformat(): 10 for n in range(40)}, distinct=40)}
+
+    def of(local: datetime) -> Window:
+        return Window(local.replace(tzinfo=zone), (local + DAY).replace(tzinfo=zone), "Europe/Berlin")
+
+    past = [day - n * DAY for n in range(60, 0, -1)]
+    history = [Past(of(one), 400, answers(one)) for one in past]
+    view = View(window=of(day), answers=answers(day), rows=400, schema={"at": "string"}, now=of(day).end, history=history)
+    [found] = judged(Times(column="at"), view)
+    assert found.status is Status.PASSED
+
+
 @pytest.mark.parametrize(
     ("day", "zone", "changed"),
     [
