@@ -127,7 +127,7 @@ class Histogram:
 
     def on(self, grid: Grid) -> Histogram:
         """The same values on another grid: each bucket goes where its mean lies (exact in count and sum)."""
-        if set(self.cells) == {grid}:
+        if len(self.cells) == 1 and grid in self.cells:
             return self
         cells = Cells.of(())
         for own, part in self.cells.items():
@@ -251,4 +251,6 @@ def _cells(count: int, body: str) -> Cells:
     rows = np.frombuffer(raw, "<i8", count, 4 * count).astype(np.int64)
     flags = (count + 7) // 8
     exact = np.unpackbits(np.frombuffer(raw, np.uint8, flags, 12 * count), count=count).astype(bool)
-    return Cells(keys, rows, np.frombuffer(raw, "<f8", count, 12 * count + flags), exact)
+    # Copied: where it stands it is not aligned, which makes all that is done with it slower, and would hold the whole buffer.
+    sums = np.frombuffer(raw, "<f8", count, 12 * count + flags).astype(np.float64)
+    return Cells(keys, rows, sums, exact)
