@@ -74,7 +74,7 @@ class Mix(Check):
         def trace(amounts: Array, title: str, upward: bool = False, lasting: Lasting = "new") -> Trace:
             return Trace(
                 float(amounts[-1]),
-                Series(windows, amounts[:-1], totals),
+                Series(windows, amounts[:-1].copy(), totals),
                 now.total,
                 "share",
                 upward,

@@ -88,7 +88,8 @@ class Numbers(Check):
         upto = np.cumsum(pool) / max(pool.sum(), 1.0)
         windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
         for place in dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES):
-            points = Series(windows, shares[:-1, place], rows)
+            # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
+            points = Series(windows, shares[:-1, place].copy(), rows)
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
             edge = stack.origin + float(stack.upper[place])
             title = f"share of values up to the last windows' {upto[place] * 100:.0f} % point ({edge:.4g})"
