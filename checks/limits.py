@@ -82,16 +82,17 @@ def _unsure(windows: int) -> float:
 def limit(sizes: Array) -> Array:
     """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
 
-    In a history that is long enough the largest is replaced by the second, so that one past incident does not blind it.
+    The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once more.
     """
     import numpy as np
 
     ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
     columns = np.arange(sizes.shape[1])
-    second = ordered[known - _counts(len(sizes)), columns]
+    second = ordered[known - 2, columns]
     at = np.minimum((TAIL * known).astype(int), known - 1)
     edge, place = ordered[at, columns], np.arange(len(ordered))[:, None]
     beyond = (place > at) & (place < known)
     mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
     drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
-    return np.asarray(np.maximum.reduce([np.full_like(edge, NARROWEST), drawn_out, second]) * _unsure(len(sizes)))
+    seen_before = ordered[known - _counts(len(sizes)), columns]
+    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST) * _unsure(len(sizes)), seen_before))

@@ -64,7 +64,7 @@ class Shop:
         [last] = looking.found_results(self.store, dataset="orders", most=1)
         return last
 
-    def days(self, number: int = 12) -> None:
+    def days(self, number: int = 36) -> None:
         for n in range(number):
             self.day(USUAL + n % 3)
 
@@ -152,8 +152,8 @@ def test_a_bad_day_is_no_example_of_normal(shop: Shop) -> None:
     for ago in (0, 1):
         mark(shop, ago, "bad")
     now = shop.day(33)
-    assert shop.judged(unmarked)["windows"] == 13
-    assert shop.judged(now)["windows"] == 12
+    assert shop.judged(unmarked)["windows"] == 37
+    assert shop.judged(now)["windows"] == 36
 
 
 def test_a_new_level_that_is_bad_does_not_become_usual(shop: Shop) -> None:
