@@ -29,7 +29,10 @@ def worst(members: Sequence[Member]) -> Severity:
 
 
 def message(name: str, members: Sequence[Member], began: datetime, now: datetime, ended: bool, why: str) -> Message:
-    """The storm as it stands. Members that are over come last and are counted apart."""
+    """The storm as it stands. Members that are over come last and are counted apart.
+
+    Its end says also what it was and from when to when: a channel that was paused may hear of nothing else.
+    """
     left = [m for m in members if not m.over]
     critical = sum(m.severity is Severity.CRITICAL for m in members)
     subjects = Counter(m.subject for m in members)
@@ -37,14 +40,14 @@ def message(name: str, members: Sequence[Member], began: datetime, now: datetime
     ranked = sorted(left or members, key=lambda m: (-m.severity.rank, m.incident))
     lasted = duration((now - began).total_seconds())
     head = (
-        f"STORM over after {lasted}: {said}, {len(left)} still open"
+        f"STORM over after {lasted} ({began:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC): {said}, {len(left)} still open"
         if ended
         else f"STORM: {said}, since {began:%Y-%m-%d %H:%M} UTC"
     )
     return Message(
         state="resolved" if ended else "open",
         title=f"Storm · {said}",
-        text=f"{head}; worst: {ranked[0].text}" if ranked and not ended else head,
+        text=f"{head}; worst: {ranked[0].text}" if ranked else head,
         at=now,
         severity=worst(members),
         findings=tuple(Finding(f"{m.text} (INC-{m.incident})", None, m.severity, m.over) for m in ranked[:WORST]),

@@ -53,6 +53,8 @@ class ConfigError(Exception):
 
 LONGEST_NAME = 100
 """Of a dataset: it keys rows of the store."""
+TAKEN = ("storm:", "source:", "channel:", "config:")
+"""How the subjects of incidents begin that are no dataset's: a dataset called so would be taken for one of them."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ class _Reading:
             return None
         if len(name) > LONGEST_NAME or not name.isprintable():
             self.fault(place, f"its name must be at most {LONGEST_NAME} printable characters")
+        if taken := next((begin for begin in TAKEN if name.startswith(begin)), None):
+            self.fault(place, f'its name must not begin with "{taken}": so the daemon names incidents of its own; use another name')
         # Its checks are looked at even where the dataset itself is wrong, so that all faults are told at once.
         checks = self.checks(place, body.get("checks", []))
         if "name" in body:

@@ -473,6 +473,13 @@ def test_a_folder_is_no_config(tmp_path: Path) -> None:
         load(tmp_path, {})
 
 
+@pytest.mark.parametrize("begin", ["storm:", "source:", "channel:", "config:"])
+def test_a_dataset_is_not_called_like_an_incident_of_the_daemons_own(tmp_path: Path, begin: str) -> None:
+    (tmp_path / "config.toml").write_text(f'[datasets."{begin}x"]\ntable = "landing/{{start:%Y-%m-%d}}.parquet"\n')
+    with pytest.raises(ConfigError, match=f'dataset "{begin}x".*must not begin with "{begin}"'):
+        load(tmp_path / "config.toml", {})
+
+
 def test_a_syntax_error_names_the_line(tmp_path: Path) -> None:
     assert faults(tmp_path, "[datasets.orders]\ntable = \n") == ["it is not valid TOML: Invalid value (at line 2, column 9)"]
 

@@ -370,6 +370,8 @@ def test_s3_l1_many_incidents_at_once_are_one_message(store: Store) -> None:
     assert ended.state == "resolved"
     assert "40 incidents" in ended.text
     assert "40 still open" in ended.text
+    assert "(2026-11-23 02:00 to 2026-11-23 02:" in ended.text
+    assert "; worst: " in ended.text
 
 
 def test_those_that_were_sent_before_the_storm_keep_their_messages(store: Store) -> None:
