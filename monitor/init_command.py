@@ -21,7 +21,7 @@ from monitor.proposing import TIMEOUT, Proposal, proposals, quoted
 from monitor.sources.base import Source, scheme_of
 
 VARIABLE = "SOURCE_PASSWORD"
-MOST, LEARNING, OFTEN, OFTEN_SHARE = 5, 8, 3, 0.05
+MOST, LEARNING, OFTEN, OFTEN_SHARE = 8, 8, 3, 0.05
 """Incidents that are named; windows without learned verdicts; windows, and share of all, in which a column fails too often."""
 WINDOWS = 60
 """Windows of the past on which the proposal is tried."""
