@@ -67,9 +67,9 @@ class Side:
 class Together:
     """Numbers measured on the same windows, and what is usual of them before anything widens a limit.
 
-    `pasts` have finite values only. `now`, the judged window's, is on the scale, of which `typical` is the
-    size that asinh takes; `record` (windows x numbers) is how far out each window
-    of the history was, by the limits; `same` are the places of the windows like the judged one.
+    `pasts` have finite values only. `now`, the judged window's, is on the scale, of which `typical` is the size that asinh takes;
+    `record` (windows x numbers) is how far out each window of the history was, by the limits; `same` are the places of the
+    windows like the judged one.
     """
 
     traces: Sequence[Trace]
@@ -130,6 +130,10 @@ class Weighed:
         return self.among.traces[self.place]
 
     @property
+    def record(self) -> learned.Record:
+        return self.among.recorded([self.place])
+
+    @property
     def slow(self) -> gradual.Slow | None:
         return self.among.slow.get(self.place)
 
@@ -163,7 +167,6 @@ class Weighed:
             limit=float(side.limit[place]),
             allowance=allowance,
             slow=self.slow if score > alone else None,
-            record=among.recorded([place]),
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -170,7 +170,7 @@ def judge_all(
     """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
     fine: what is as far off as they were is no finding."""
     found = weigh(traces, window, expected)
-    return [one if isinstance(one, Learning) else one.by(allowance) for one in found]
+    return [one if isinstance(one, Learning) else replace(one.by(allowance), record=one.record) for one in found]
 
 
 def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime] = ()) -> list[Weighed | Learning]:

@@ -26,6 +26,8 @@ APART = 4 / 3
 """Widened limits that a page is at least further out than a warning."""
 SETTLED = 35
 """Windows of history from which on it is long enough: below it limits are wider, and nothing that is learned pages."""
+GOING_ON = 3
+"""The last windows: what they were may be an incident that still goes on, and is no example."""
 UNSURE = 10.0
 """How much wider: by this many times what one over the number of windows is above one over `SETTLED`."""
 
@@ -63,14 +65,17 @@ def seen(sizes: Array) -> Array:
     """The largest size of past errors that counts, in spreads: what was there before, one past incident left out."""
     import numpy as np
 
+    return np.asarray(np.maximum(_largest(sizes), NARROWEST))
+
+
+def _largest(sizes: Array) -> Array:
+    """The second largest. In a short history also the largest of some windows ago, of which nothing says that it was an incident: the
+    second Sunday is like the first, and like no other day."""
+    import numpy as np
+
     ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
-    return np.asarray(np.maximum(ordered[known - _counts(len(sizes)), np.arange(sizes.shape[1])], NARROWEST))
-
-
-def _counts(windows: int) -> int:
-    """Which of the past errors, from the largest on, is the first that counts. In a short history nothing says that the largest was
-    an incident: the second Sunday is like the first, and like no other day."""
-    return 2 if windows >= SETTLED else 1
+    second = ordered[known - 2, np.arange(sizes.shape[1])]
+    return np.asarray(second if len(sizes) >= SETTLED else np.maximum(second, np.nan_to_num(sizes[:-GOING_ON]).max(axis=0)))
 
 
 def _unsure(windows: int) -> float:
@@ -82,7 +87,7 @@ def _unsure(windows: int) -> float:
 def limit(sizes: Array) -> Array:
     """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
 
-    The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once more.
+    The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once more, some windows later.
     """
     import numpy as np
 
@@ -94,5 +99,4 @@ def limit(sizes: Array) -> Array:
     beyond = (place > at) & (place < known)
     mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
     drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
-    seen_before = ordered[known - _counts(len(sizes)), columns]
-    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST) * _unsure(len(sizes)), seen_before))
+    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes)) * _unsure(len(sizes)))

@@ -86,7 +86,8 @@ class Mix(Check):
         found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
         gone = (rows == 0) * usual
         by_chance = float(gone[-1][usual * now.total < self.expected].sum())
-        one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True)
+        # What is new here is an absence, and chance takes a rare value now and then: nothing that lasts is told of it.
+        one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True, lasting="")
         found.append(replace(one, least=by_chance))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
             if place < len(masses[0].places) and usual[place] > 0:

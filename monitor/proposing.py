@@ -121,8 +121,16 @@ def _ends(source: Source, connection: SQLBackend, one: Proposal, days: Mapping[s
             return
         at = whole[one.time_column].epoch_seconds()
         [(first, last)] = source.rows(connection, whole.aggregate(first=at.min(), last=at.max()))
-        if first is not None:
+        if first is not None and _is_day(day):
             yield date.fromisoformat(day), datetime.fromtimestamp(int(first), UTC), datetime.fromtimestamp(int(last), UTC)
+
+
+def _is_day(text: str) -> bool:
+    """Eight digits in a name may be anything."""
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _file_tables(folder: Path) -> Iterator[tuple[str, str, str, Mapping[str, str]]]:

@@ -151,6 +151,15 @@ def test_a_folder_of_daily_files_is_one_dataset(tmp_path: Path, capsys: pytest.C
     assert "sales: tried on 30 windows" in capsys.readouterr().out
 
 
+def test_eight_digits_in_a_name_may_be_no_day(tmp_path: Path) -> None:
+    (tmp_path / "landing").mkdir()
+    for number in range(20269901, 20269907):
+        rows = "select i as id, timestamptz '2026-11-01 10:00+00' + i * interval '1 minute' as at from range(300) t(i)"
+        duckdb.sql(f"copy ({rows}) to '{tmp_path}/landing/batch-{number}.parquet' (format parquet)")
+    assert init_command.run(str(tmp_path / "landing"), tmp_path / "config.toml", yes=True, asks=None) == 0
+    assert "timezone" not in (tmp_path / "config.toml").read_text()
+
+
 def test_a_file_that_is_there_is_not_overwritten_unasked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.toml").write_text("mine")
     assert init_command.run(str(tmp_path), tmp_path / "config.toml", yes=False, asks=None) == 3

@@ -247,3 +247,12 @@ def test_which_days_are_at_the_edge_of_a_month(day: str, edge: str) -> None:
     start = datetime.fromisoformat(day).replace(tzinfo=UTC)
     assert learned.month_edge(Window(start, start + DAY)) == edge
     assert learned.month_edge(Window(start, start + timedelta(hours=1))) == ""
+
+
+def test_in_a_short_history_the_second_sunday_is_like_the_first_but_a_fault_goes_on() -> None:
+    rng = np.random.default_rng(9)
+    days = [float(100 + rng.normal(0, 2)) for _ in range(13)]
+    days[6] = 30.0
+    assert verdict(30.0, days).score < 1, "a week later"
+    days[6], days[12] = 100.0, 30.0
+    assert verdict(30.0, days).score > 1, "the day after"
