@@ -69,8 +69,8 @@ def seen(sizes: Array) -> Array:
 
 
 def _largest(sizes: Array) -> Array:
-    """The second largest. In a short history also the largest of some windows ago, of which nothing says that it was an incident: the
-    second Sunday is like the first, and like no other day."""
+    """The second largest. In a short history also the largest of some windows ago, of which nothing says that it was an
+    incident: the second Sunday is like the first, and like no other day."""
     import numpy as np
 
     ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
@@ -87,7 +87,8 @@ def _unsure(windows: int) -> float:
 def limit(sizes: Array) -> Array:
     """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
 
-    The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once more, some windows later.
+    The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once
+    more, some windows later.
     """
     import numpy as np
 
