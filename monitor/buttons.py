@@ -98,7 +98,7 @@ class Listener:
                 log.info("listening to buttons in %s", self.channel.where)
                 # From here on the client itself reconnects.
                 self.ending.wait()
-                client.close()
+                closed(client)
 
     def _connected(self) -> SocketModeClient:
         from slack_sdk import WebClient
@@ -116,12 +116,12 @@ class Listener:
             if not client.is_connected():
                 raise ConnectionError("the connection was refused")
         except SlackApiError as refusal:
-            client.close()
+            closed(client)
             raise ConnectionError(
                 f"Slack refused: {refusal.response.get('error')}; is app_token right, is Socket Mode on?"
             ) from None
         except Exception:
-            client.close()
+            closed(client)
             raise
         return client
 
@@ -135,6 +135,15 @@ class Listener:
             log.warning("a button could not be acknowledged: %s", plain(fault))
         if request.type == "interactive":
             handled(self.config, self.store, pressed(request.payload), self.clock(), self.channel)
+
+
+def closed(client: SocketModeClient) -> None:
+    """Closes the connection and all its threads."""
+    try:
+        client.close()
+    except AttributeError:
+        # A thread of the SDK's own closed the socket between the SDK's look at it and its use; the second time there is none.
+        client.close()
 
 
 def handled(config: Config, store: Store, presses: Iterable[Press], now: datetime, channel: Slack) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_sdk.socket_mode.builtin.connection import Connection
 from sqlalchemy import insert, select
 
 from alerts.buttons import pressed
@@ -17,7 +18,7 @@ from alerts.slack import Slack
 from alerts.telling import Delivery, key_of
 from checks.result import Severity
 from monitor import buttons, delivery
-from monitor.buttons import Listener
+from monitor.buttons import Listener, closed
 from monitor.config import Config
 from monitor.store import outbox
 from monitor.store.store import Store
@@ -302,3 +303,29 @@ def test_what_is_not_one_of_our_buttons_is_nothing(payload: Any) -> None:
 def test_only_slack_is_answered(url: str, slack: FakeSlack) -> None:
     assert not buttons._is_slack(url, channel(slack))
     assert buttons._is_slack("https://hooks.slack.com/actions/T1/2/3", channel(slack))
+
+
+class TheOtherOne:
+    """Another thread's turn, just when this one waits for the lock."""
+
+    def __init__(self, session: Connection) -> None:
+        self.session = session
+
+    def __enter__(self) -> None:
+        if self.session.sock is not None:
+            self.session.sock.close()
+        self.session.sock = None
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_socket_that_the_sdk_closes_at_the_same_moment_leaves_no_thread(world: World) -> None:
+    client = world.listener._connected()
+    session = client.current_session
+    assert session is not None
+
+    session.sock_send_lock = TheOtherOne(session)  # type: ignore[assignment]
+    closed(client)
+    runners = (client.current_session_runner, client.current_app_monitor, client.message_processor)
+    assert not any(runner.is_alive() for runner in runners)
