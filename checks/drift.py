@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from checks import learned
+from checks.attribute import recurs
 from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
@@ -169,7 +170,9 @@ class Drift(Check):
         points = learned.Series.made([p.window for p in windows], values, [p.rows for p in windows])
         change = self._change(view, last.current.masses(), last.reference.masses())
         said = f"; {method.title} from the last {min(len(past), self.pool)} windows{change}"
-        return self.verdict(view, value, points, extra=said, least=method.noise_of(last))
+        # Of a column that holds one value per window: how far it is from the others is no news.
+        again = recurs(current, [answer for _, answer in past])
+        return self.verdict(view, value, points, extra=said, least=value if again else method.noise_of(last))
 
     def _change(self, view: View, now: Masses, before: Masses) -> str:
         return "" if self.column in view.masked else _moved(moved(now, before), now.sums is None)

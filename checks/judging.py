@@ -170,8 +170,11 @@ class Weighed:
         )
 
 
-def weighed(traces: Sequence[Trace], pasts: Sequence[Series], window: Window, expected: Collection[datetime] = ()) -> list[Weighed]:
-    """What is usual of traces with these pasts (finite values only, enough of them), which are of the same windows."""
+def weighed(
+    traces: Sequence[Trace], pasts: Sequence[Series], window: Window, expected: Collection[datetime] = (), at_once: int = 1
+) -> list[Weighed]:
+    """What is usual of traces with these pasts (finite values only, enough of them), which are of the same windows; `at_once` is
+    how many numbers of the window are judged in all."""
     import numpy as np
 
     past, now = np.stack([one.values for one in pasts], axis=1), np.array([trace.value for trace in traces])
@@ -184,7 +187,7 @@ def weighed(traces: Sequence[Trace], pasts: Sequence[Series], window: Window, ex
     like, same = learned.alike(windows, window)
     keys = (*learned.keys(windows), learned.key(window) if same else -1)
     fine = np.array([one.start in expected for one in windows])
-    sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine)
+    sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, at_once)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     slow = _slow(traces, typical, values, floor, sides, window)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
@@ -232,7 +235,7 @@ def _level(trace: Trace) -> bool:
     return trace.lasting == "level"
 
 
-def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags) -> list[Side]:
+def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags, at_once: int) -> list[Side]:
     import numpy as np
 
     made = forecasts(values, keys)
@@ -250,7 +253,7 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
             columns = np.arange(values.shape[1])
             chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in enough])[best, columns]
-            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward))
+            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward, at_once))
     within = [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
     return [_said_to_be_fine(side, fine) for side in within] if fine.any() else within
 
@@ -295,9 +298,9 @@ def _typical(errors: Array) -> Array:
     return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
-def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array) -> Side:
+def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array, at_once: int) -> Side:
     import numpy as np
 
     spread = limits.spread(errors, floor)
     sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
-    return Side(names, centre, spread[-1], limits.limit(sizes), sizes, _typical(errors))
+    return Side(names, centre, spread[-1], limits.limit(sizes, at_once), sizes, _typical(errors))

@@ -182,7 +182,7 @@ def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime
     for alike in _together(known):
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
-            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected)
+            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected, len(traces))
             for place, verdict in zip(places, verdicts, strict=True):
                 found[place] = verdict
     return found

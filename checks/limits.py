@@ -30,6 +30,8 @@ GOING_ON = 3
 """The last windows: what they were may be an incident that still goes on, and is no example."""
 UNSURE = 10.0
 """How much wider: by this many times what one over the number of windows is above one over `SETTLED`."""
+MANY = 100
+"""Numbers judged at once from which on a short history is given more room for each."""
 
 
 def score(out: Array | float, allowance: float) -> Array:
@@ -78,14 +80,19 @@ def _largest(sizes: Array) -> Array:
     return np.asarray(second if len(sizes) >= SETTLED else np.maximum(second, np.nan_to_num(sizes[:-GOING_ON]).max(axis=0)))
 
 
-def _unsure(windows: int) -> float:
+def unsure(windows: int, numbers: int = 1) -> float:
     """By how much limits are wider while there are few windows: of a bell shape, 14 windows know the spread to a fifth, and its
-    tail less (compare Student's quantiles with the normal ones)."""
-    return 1 + UNSURE * max(1 / windows - 1 / SETTLED, 0.0)
+    tail less (compare Student's quantiles with the normal ones).
+
+    The more `numbers` are judged at once, the further out the furthest lies: with ten degrees of freedom Student's quantile is 1.8
+    times the normal one at 1e-5 and 2.4 times at 1e-7. Long histories have a record of alarms for that.
+    """
+    return 1 + UNSURE * max(1 / windows - 1 / SETTLED, 0.0) * max(1 + math.log10(max(numbers, 1) / MANY), 1.0)
 
 
-def limit(sizes: Array) -> Array:
-    """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown.
+def limit(sizes: Array, numbers: int = 1) -> Array:
+    """The size of error that is still allowed, in spreads, per number; `sizes` is windows x numbers, NaN where unknown, and
+    `numbers` says how many are judged at once.
 
     The largest is replaced by the second, so that one past incident does not blind it; in a short history it is allowed once
     more, some windows later.
@@ -100,4 +107,4 @@ def limit(sizes: Array) -> Array:
     beyond = (place > at) & (place < known)
     mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
     drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
-    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes)) * _unsure(len(sizes)))
+    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes)) * unsure(len(sizes), numbers))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned
+from checks.attribute import recurs
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Series, Trace
@@ -51,7 +52,10 @@ class Mix(Check):
             raise NothingToJudge(f"{self.name}: {learned.Learning(len(past))}")
         if max(len(c.counts) for _, c in past) > self.most:
             raise NothingToJudge(f"{self.name}: more than {self.most} different values")
-        yield self.worst(view, self._traces(now, past, self.column in view.masked))
+        traces = self._traces(now, past, self.column in view.masked)
+        # Of a column that holds one value per window: what it is was there before.
+        again = recurs(now, [c for _, c in past])
+        yield self.worst(view, traces[:1] if again else traces)
 
     def _past(self, view: View) -> list[tuple[Past, Counts]]:
         found = []

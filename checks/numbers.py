@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned
+from checks.attribute import recurs
 from checks.base import Check, Past, Table, View, histogram
 from checks.distance import Distance
 from checks.histogram import Histogram
@@ -33,6 +34,8 @@ SIMPLE: dict[str, Scale] = {
     "share of values that are not whole": "share",
     "share of the most frequent value": "share",
 }
+OF_SHAPE = ("standard deviation", "share of the most frequent value")
+"""Those that say nothing of what the values are."""
 COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -59,7 +62,12 @@ class Numbers(Check):
         if now.finite < self.rows_least:
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
         past = self._past(view)
-        yield self.worst(view, [*self._simple(now, past), *self._below(now, past)])
+        simple = list(self._simple(now, past))
+        if recurs(now, [h for _, h in past]):
+            # What it is was there before; that it is one value can still be odd.
+            yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
+            return
+        yield self.worst(view, [*simple, *self._below(now, past)])
 
     def _past(self, view: View) -> list[tuple[Past, Histogram]]:
         found = []
