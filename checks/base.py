@@ -43,6 +43,8 @@ class Past:
     rows: int
     answers: Answers
     schema: Schema = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What checks made of these answers before, for the next window that looks back at them."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ class Check(BaseModel):
 
     @property
     def _about(self) -> str:
-        inside, of = ",".join(self.watched), getattr(self, "of", "value")
+        # As above: few kinds have such a field.
+        inside, of = ",".join(self.watched), self.__dict__.get("of", "value")
         return inside if of == "value" else f"{of}({inside})"
 
     @property
@@ -216,15 +219,19 @@ class Check(BaseModel):
 
     def past_values(self, view: View) -> Sequence[learned.Point]:
         """The same number for every earlier window that has it, oldest first."""
-        points = []
-        for past in view.history:
+        # All settings: two checks may measure other numbers of one column.
+        key = repr(self)
+        found = [(past, value) for past in view.history if (value := self._past_value(key, past)) is not None]
+        return learned.Series.made([p.window for p, _ in found], [v for _, v in found], [p.rows for p, _ in found])
+
+    def _past_value(self, key: str, past: Past) -> float | None:
+        if key not in past.made:
             try:
-                value = self.value(past.answers, past.rows)
+                past.made[key] = self.value(past.answers, past.rows)
             except (CannotJudge, NothingToJudge):
-                continue
-            if value is not None:
-                points.append(learned.Point(past.window, value, past.rows))
-        return points
+                past.made[key] = None
+        value: float | None = past.made[key]
+        return value
 
     def verdict(
         self,

@@ -16,7 +16,7 @@ from checks.base import Check, Table, View, bounds_in_words, counts, histogram, 
 from checks.distance import methods, moved
 from checks.gathering import gathered
 from checks.masses import Masses, aligned, pooled
-from checks.once import aligned_once, gathered_once
+from checks.own_history import distances
 from checks.pair import Pair
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
@@ -38,9 +38,10 @@ class Drift(Check):
     `method` is one of [the distances](distances.md): our own, which hold for numbers of any shape, or any of Evidently's by
     its name. `auto` takes `asinh_wasserstein` for numbers and `jensen_shannon` for the rest. Bounds given are used as they
     are: `at_most` for a distance, `at_least` for a p-value, which is low where the values drifted. Otherwise the distances
-    of earlier windows from the windows before them are what is usual: the question is not whether two samples differ (a
-    Tuesday differs from a month) but whether this one is further away than this column's windows are. A text column in
-    which most rows, or more than 1000, have a value of their own has no distribution to compare.
+    of earlier windows from the windows before them, computed when each was judged and stored with it, are what is usual: the
+    question is not whether two samples differ (a Tuesday differs from a month) but whether this one is further away than this
+    column's windows are. A text column in which most rows, or more than 1000, have a value of their own has no distribution to
+    compare.
     """
 
     family = Family.DRIFT
@@ -161,13 +162,13 @@ class Drift(Check):
     ) -> Verdict:
         """By the distance from the windows before, over the very places for which those of the history are known."""
         answers = [*(answer for _, answer in past), current]
-        stack = gathered_once(answers, method.coarse) if isinstance(current, Histogram) else Stack.of(aligned_once(answers))
-        pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
-        *values, value = method.between(pair).tolist()
+        # Where there are enough, only those from as many windows as the judged one is compared with: fewer say less.
+        least = self.pool if len(past) - self.pool >= learned.SETTLED else self.pool_least
+        windows = [*(p.window for p, _ in past), view.window]
+        (*values, value), last = distances(method, windows, answers, self.pool, least)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
-        windows, last = [p for p, _ in past][self.pool_least :], pair.newest(1)
-        points = learned.Series.made([p.window for p in windows], values, [p.rows for p in windows])
+        points = learned.Series.made(windows[least:-1], values, [p.rows for p, _ in past[least:]])
         change = self._change(view, last.current.masses(), last.reference.masses())
         said = f"; {method.title} from the last {min(len(past), self.pool)} windows{change}"
         # Of a column that holds one value per window: how far it is from the others is no news.

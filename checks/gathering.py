@@ -32,9 +32,9 @@ def gathered(histograms: Sequence[Histogram], least: float) -> Stack:
     import numpy as np
 
     grid = histograms[0].grid
-    cells = [h.on(grid).cells[grid] for h in histograms]
+    cells = [h.cells_on(grid) for h in histograms]
     keys, rows, sums, exact = (np.concatenate([getattr(c, part) for c in cells]) for part in ("keys", "rows", "sums", "exact"))
-    known, code = _numbered(keys)
+    known, code = numbered(keys)
     lower, upper = grid.edges(known)
     order = np.lexsort((upper, lower))
     share = np.bincount(code, rows)[order] / rows.sum()
@@ -65,7 +65,7 @@ def _ends(histograms: Sequence[Histogram]) -> tuple[list[float | None], list[flo
     return [h.low for h in histograms], [h.high for h in histograms]
 
 
-def _numbered(keys: Keys) -> tuple[Keys, Keys]:
+def numbered(keys: Keys) -> tuple[Keys, Keys]:
     """The different keys in rising order, and which of them each key is. By a table of all keys between: sorting takes longer."""
     import numpy as np
 

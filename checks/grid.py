@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -138,4 +139,10 @@ def packed(grid: Grid) -> list[Any]:
 
 
 def unpacked(stored: list[Any]) -> Grid:
-    return Grid(stored[0], stored[1], tuple(Zone(*zone) for zone in stored[2:]))
+    """The very same object for the same JSON: a column's windows share one grid, and are told alike at once."""
+    return _grid(stored[0], stored[1], *map(tuple, stored[2:]))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _grid(center: float, scale: float, *zones: tuple[float, ...]) -> Grid:
+    return Grid(center, scale, tuple(Zone(*zone) for zone in zones))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+Distances = dict[tuple[str, int, float], float]
+"""By method, the number of windows before it that were taken together, and the start of the first of them (UTC seconds)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -98,6 +101,8 @@ class Histogram:
     """What was computed from it before: a worker sees the same history with every window."""
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
     """The same, of what is more than a number."""
+    distances: Distances = field(default_factory=dict, repr=False)
+    """How far it is from the windows before it; stored with it."""
 
     @classmethod
     def of(cls, grid: Grid, buckets: Mapping[int, tuple[int, float]], **more: Any) -> Histogram:
@@ -127,12 +132,20 @@ class Histogram:
 
     def on(self, grid: Grid) -> Histogram:
         """The same values on another grid: each bucket goes where its mean lies (exact in count and sum)."""
-        if len(self.cells) == 1 and grid in self.cells:
-            return self
+        if len(self.cells) == 1:
+            [own_grid] = self.cells
+            # Mostly the very same, which is told faster than it is hashed.
+            if own_grid is grid or own_grid == grid:
+                return self
         cells = Cells.of(())
         for own, part in self.cells.items():
             cells = cells.plus(part if own == grid else _moved(own, part, grid))
         return replace(self, cells={grid: cells}, _cache={})
+
+    def cells_on(self, grid: Grid) -> Cells:
+        """Its buckets on a grid."""
+        [found] = self.on(grid).cells.values()
+        return found
 
     def plus(self, other: Histogram) -> Histogram:
         cells = dict(self.cells)
@@ -227,12 +240,24 @@ def pack(histogram: Histogram) -> dict[str, Any]:
     """A histogram as JSON; the cells are little-endian arrays, compressed, in base 64."""
     apart = [histogram.missing, histogram.nan, histogram.negative_infinity, histogram.positive_infinity]
     cells = [[packed(grid), len(part.keys), _bytes(part)] for grid, part in histogram.cells.items()]
-    return {"h": cells, "x": apart, "r": [histogram.low, histogram.high]}
+    return {"h": cells, "x": apart, "r": [histogram.low, histogram.high], **packed_distances(histogram.distances)}
 
 
 def unpack(stored: Mapping[str, Any]) -> Histogram:
     cells = {unpacked(grid): _cells(count, body) for grid, count, body in stored["h"]}
-    return Histogram(cells, *stored["x"], *stored["r"])
+    found = Histogram(cells, *stored["x"], *stored["r"])
+    found.distances.update(unpacked_distances(stored))
+    return found
+
+
+def packed_distances(distances: Distances) -> dict[str, Any]:
+    """As JSON; nothing where there are none. What is not finite is not stored."""
+    found = [[*key, value] for key, value in distances.items() if math.isfinite(value)]
+    return {"far": found} if found else {}
+
+
+def unpacked_distances(stored: Mapping[str, Any]) -> Distances:
+    return {(method, windows, start): value for method, windows, start, value in stored.get("far", ())}
 
 
 def _bytes(cells: Cells) -> str:

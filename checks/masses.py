@@ -56,7 +56,7 @@ def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
 
     grid = histograms[0].grid
     origin = grid.center
-    cells = [h.on(grid).cells[grid] for h in histograms]
+    cells = [h.cells_on(grid) for h in histograms]
     keys = np.unique(np.concatenate([c.keys for c in cells]))
     lower, upper = grid.edges(keys)
     order = np.lexsort((upper, lower))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -11,6 +12,8 @@ from checks import learned
 from checks.attribute import recurs
 from checks.base import Check, Past, Table, View, histogram
 from checks.distance import Distance
+from checks.gathering import numbered
+from checks.grid import Grid
 from checks.histogram import Histogram
 from checks.learned import Series, Trace
 from checks.once import gathered_once
@@ -90,22 +93,38 @@ class Numbers(Check):
 
         if len(past) < learned.ENOUGH:
             return
-        stack = gathered_once([*(h for _, h in past), now], COARSE)
-        shares = np.cumsum(stack.shares, axis=1)
-        pool = stack.rows[-self.pool - 1 : -1].sum(axis=0)
+        stack = gathered_once([*(h for _, h in past[-self.pool :]), now], COARSE)
+        pool = stack.rows[:-1].sum(axis=0)
         upto = np.cumsum(pool) / max(pool.sum(), 1.0)
+        places = list(dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES))
+        ends = np.append(stack.lower[1:], math.inf)[places]
+        grid = past[max(len(past) - self.pool, 0)][1].grid
+        shares = below([*(h for _, h in past), now], grid, ends)
         windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
-        for place in dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES):
+        for number, place in enumerate(places):
             # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
-            points = Series(windows, shares[:-1, place].copy(), rows)
+            points = Series(windows, shares[:-1, number].copy(), rows)
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
             edge = stack.origin + float(stack.upper[place])
             title = f"share of values up to the last windows' {upto[place] * 100:.0f} % point ({edge:.4g})"
-            yield Trace(float(shares[-1, place]), points, now.finite, "share", unit="share", title=title)
+            yield Trace(float(shares[-1, number]), points, now.finite, "share", unit="share", title=title)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "boolean") if c != table.time_column]
+
+
+def below(histograms: Sequence[Histogram], grid: Grid, ends: Array) -> Array:
+    """Of each, the share of its values in the buckets that begin before each of `ends` (rising, less the grid's centre):
+    histograms x ends."""
+    import numpy as np
+
+    cells = [h.cells_on(grid) for h in histograms]
+    known, code = numbered(np.concatenate([c.keys for c in cells]))
+    wide, (lower, _) = len(ends) + 1, grid.edges(known)
+    place = np.repeat(np.arange(len(cells)) * wide, [len(c.keys) for c in cells]) + np.searchsorted(ends, lower, side="right")[code]
+    rows = np.bincount(place, np.concatenate([c.rows for c in cells]), len(cells) * wide).reshape(-1, wide)
+    return np.asarray(np.cumsum(rows, axis=1)[:, :-1] / np.maximum(rows.sum(axis=1, keepdims=True), 1.0))
 
 
 def described(answer: Histogram) -> dict[str, float]:

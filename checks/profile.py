@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checks.grid import Grid
-from checks.histogram import Histogram, pack, unpack
+from checks.histogram import Distances, Histogram, pack, packed_distances, unpack, unpacked_distances
 from checks.question import Merge
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class Counts:
     error: float = 0.0
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was computed from it before: a worker sees the same history with every window."""
+    distances: Distances = field(default_factory=dict, repr=False, compare=False)
+    """How far it is from the windows before it; stored with it."""
 
     @property
     def total(self) -> int:
@@ -101,9 +103,15 @@ class Profile:
     schema: Mapping[str, str]
     rows: int
     parts: Mapping[tuple[str, str], Answers] = field(default_factory=dict)
+    made: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
+    """By part; see `kept`."""
 
     def answers(self, where: str | None = None, segment: str | None = None) -> Answers:
         return self.parts.get((where or "", segment or ""), {})
+
+    def kept(self, where: str | None = None, segment: str | None = None) -> dict[str, Any]:
+        """What was computed from these answers before: a worker sees the same history with every window."""
+        return self.made.setdefault((where or "", segment or ""), {})
 
     def segments(self, where: str | None, by: str) -> list[str]:
         """The segments of a column that were measured: `country=DE`, ..."""
@@ -168,7 +176,8 @@ def _pack(answer: Answer) -> Any:
     if isinstance(answer, Histogram):
         return pack(answer)
     if isinstance(answer, Counts):
-        return {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing, "e": answer.error}
+        counted = {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing, "e": answer.error}
+        return {**counted, **packed_distances(answer.distances)}
     return None
 
 
@@ -178,7 +187,8 @@ def _unpack(packed: Any) -> Answer:
         return Number(float(value) if isinstance(value, str) else value, how)
     if "h" in packed:
         return unpack(packed)
-    return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"])
+    far = unpacked_distances(packed)
+    return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"], distances=far)
 
 
 __all__ = ["Answer", "Answers", "Broken", "Counts", "Grid", "Histogram", "Number", "Profile", "Rows", "merge"]

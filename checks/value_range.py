@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from checks import learned, limits
-from checks.base import Check, Table, View, bounds_in_words, number
+from checks.base import Check, Past, Table, View, bounds_in_words, number
 from checks.pending import CannotJudge, NothingToJudge
 from checks.profile import Answers, Histogram
 from checks.question import Distribution, Question, Scalar, Schema, column_kind
@@ -108,7 +108,7 @@ class ValueRange(Check):
         )
 
     def _against_past(self, view: View, low: float, high: float) -> Result:
-        seen = [ends for past in view.history if (ends := self._past_ends(past.answers)) is not None]
+        seen = [ends for past in view.history if (ends := self._past_ends(past)) is not None]
         if len(seen) < learned.ENOUGH:
             raise NothingToJudge(
                 f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}; {learned.Learning(len(seen))}"
@@ -140,11 +140,15 @@ class ValueRange(Check):
             return f"{self.name}: smallest and largest value (not shown) against {against}"
         return f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}, {bounds_in_words(bounds, self.unit)}"
 
-    def _past_ends(self, answers: Answers) -> tuple[float, float] | None:
-        try:
-            return self._ends(answers)
-        except CannotJudge:
-            return None
+    def _past_ends(self, past: Past) -> tuple[float, float] | None:
+        key = f"ends({self.column})"
+        if key not in past.made:
+            try:
+                past.made[key] = self._ends(past.answers)
+            except CannotJudge:
+                past.made[key] = None
+        ends: tuple[float, float] | None = past.made[key]
+        return ends
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

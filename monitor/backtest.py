@@ -18,13 +18,16 @@ from monitor.dataset import Dataset
 from monitor.ended import outcome
 from monitor.job import Measured
 from monitor.pool import workers
-from monitor.replaying import Task, verdicts
+from monitor.replaying import Task, parted, verdicts
 from monitor.retelling import Sent, Told, telling_anew
 from monitor.rounds.reminders import REMIND
 from monitor.schedule import DAY
 from monitor.shelf import Shelf
 from monitor.store import past, references, useless
 from monitor.store.store import Store
+
+SHORTEST = 100
+"""Windows that a worker replays in a row at least: each that begins anew reads ninety windows before the first."""
 
 
 class CannotReplay(Exception):
@@ -68,8 +71,8 @@ def run(
     seen: Callable[[int, int], None],
     most: int | None = None,
 ) -> Backtest:
-    """Replay the named datasets from `start` (None: all that there is) up to `end`; `seen` hears of each dataset that is done;
-    of each the last `most` windows.
+    """Replay the named datasets from `start` (None: all that there is) up to `end`; `seen` hears of each dataset, or
+    piece of one, that is done; of each the last `most` windows.
 
     `store` is where stored profiles, accepted levels and marks are looked up; nothing is written to it. Raises CannotReplay
     where no dataset has a closed window in that time.
@@ -82,12 +85,11 @@ def run(
         if not any(task.windows for task in tasks):
             raise CannotReplay("there is nothing to replay: " + "; ".join(f"{s.dataset.name}: {s.note}" for s in found.stretches))
         tasks = [replace(task, shelf=Shelf(Path(folder)), windows=task.windows[-most:] if most else task.windows) for task in tasks]
+        share = max(-(-sum(len(task.windows) for task in tasks) // config.daemon.workers), SHORTEST)
         # The longest first, so that no worker is left alone with it at the end.
-        running = {
-            task.dataset.name: (task, pool.schedule(verdicts, [task], _seconds(task.dataset) * max(len(task.windows), 1)))
-            for task in sorted(tasks, key=lambda t: -len(t.windows))
-        }
-        for done, (task, future) in enumerate(running.values(), start=1):
+        pieces = [piece for task in sorted(tasks, key=lambda t: -len(t.windows)) for piece in parted(task, share)]
+        running = [(p, pool.schedule(verdicts, [p], _seconds(p.dataset) * max(len(p.windows) - p.history, 1))) for p in pieces]
+        for done, (task, future) in enumerate(running, start=1):
             found.windows += [(task.dataset, window, measured) for window, measured in _came_to(task, future)]
             seen(done, len(running))
     found.telling = told(config, found.windows)
@@ -117,7 +119,7 @@ def _came_to(task: Task, future: Any) -> list[tuple[Window, Measured]]:
         found: list[tuple[Window, Measured]] = future.result()
     except Exception:  # `outcome` knows how workers end.
         lost = outcome(future, task.dataset)
-        return [(window, lost) for window in task.windows]
+        return [(window, lost) for window in task.windows[task.history :]]
     return found
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from checks.profile import Outdated, Profile
+from checks.profile import Profile
 from checks.question import Sample
 from checks.window import Window
 from monitor import worker
-from monitor.dataset import Dataset, Fixed, Golden
+from monitor.dataset import Dataset, Fixed, Golden, Previous
 from monitor.job import Job, Measured
 from monitor.runner import same_time
 from monitor.schedule import DAY, Calendar
@@ -97,6 +98,28 @@ _REACH = 3000
 """Windows of the past that are looked through for those at the same time of day: four weeks of quarter hours."""
 
 
+def parted(task: Task, most: int) -> list[Task]:
+    """Pieces of up to about `most` windows that may be replayed at once, where all windows are stored with what is asked today.
+
+    Each has the windows before it to look back at. Not where a stretch or a table of its own says what is normal, nor for
+    windows below a day, which look back further.
+    """
+    number = -(-len(task.windows) // max(most, 1))
+    whole = number < 2 or task.history or task.dataset.every < DAY or not isinstance(task.dataset.reference, Previous)
+    if whole or not all(_is_known(task, window) for window in task.windows[:: max(len(task.windows) // 4, 1)]):
+        return [task]
+    if any(window.start not in task.stored for window in task.windows):
+        return [task]
+    ends = [round(len(task.windows) * piece / number) for piece in range(number + 1)]
+    return [replace(task, windows=task.windows[:end], history=begin) for begin, end in pairwise(ends)]
+
+
+def _is_known(task: Task, window: Window) -> bool:
+    profile = worker.parsed(task.stored[window.start]) if window.start in task.stored else None
+    job = Job(task.dataset, task.source, window, window.end)
+    return profile is not None and (not task.measures or _answers(profile, job, worker.chosen(task.dataset, profile.schema)))
+
+
 def verdicts(task: Task) -> list[tuple[Window, Measured]]:
     """Each window of the task with what it came to, oldest first. Runs in a worker process; nothing is raised for a window."""
     return [(window, replace(measured, profile=None)) for window, measured in replayed(task)]
@@ -151,14 +174,13 @@ def _measured(job: Job, shelf: Shelf | None) -> Measured:
 
 def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
     """The verdicts on a stored profile. None where it cannot be read, or (`whole`) lacks an answer that is asked for today."""
-    try:
-        profile = Profile.from_bytes(stored)
-    except Outdated:
+    profile = worker.parsed(stored)
+    if profile is None:
         return None
     checks = worker.chosen(job.dataset, profile.schema)
     if whole and not _answers(profile, job, checks):
         return None
-    return worker.concluded(job, checks, profile, worker.earlier(job))
+    return worker.concluded(job, checks, profile, worker.earlier(job), body=stored)
 
 
 def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:

@@ -87,9 +87,14 @@ def measure_window(job: Job) -> Measured:
 
 
 def concluded(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], began: float | None = None
+    job: Job,
+    checks: Sequence[Check],
+    profile: Profile,
+    history: Sequence[Stored],
+    began: float | None = None,
+    body: bytes | None = None,
 ) -> Measured:
-    """What a profile comes to, measured just now or long ago (`began` None)."""
+    """What a profile comes to, measured just now or long ago (`began` None, `body` as it is stored)."""
     began = time.monotonic() if began is None else began
     results, apart = judge(job, checks, profile, history)
     waiting, refused = packed(apart)
@@ -105,7 +110,7 @@ def concluded(
         [_finished(result, said, job.dataset.mask) for result in results],
         rows,
         seconds,
-        profile.to_bytes(),
+        body or profile.to_bytes(),
         apart=pickle.dumps((waiting, said)) if waiting else None,
         awaited=tuple(check.name for check, _ in apart),
         reference_version=job.reference_version,
@@ -172,7 +177,7 @@ class _Pools:
 
     def _from(self, moment: datetime | None) -> list[Profile]:
         if moment is None:
-            golden = _profile(self.job.golden) if self.job.golden else None
+            golden = parsed(self.job.golden) if self.job.golden else None
             return [golden] if golden else [past.profile for past in _reference(self.job, self.history)]
         stored = _reference(self.job, self.history)
         newer = [past for past in stored if past.window.start >= moment]
@@ -246,13 +251,15 @@ def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> l
     """Stored profiles, less those of a form from before this version and what people called no example of normal."""
     zone = job.dataset.timezone
     bad = [start for start, mark in job.marks.items() if mark == "bad"]
-    found = [(s, e, _profile(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
+    found = [(s, e, parsed(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
     return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
 
 
 @lru_cache(maxsize=128)
-def _profile(body: bytes) -> Profile | None:
-    """A worker sees the same history again with the next window of the dataset. Read, one is a megabyte or more."""
+def parsed(body: bytes) -> Profile | None:
+    """A stored profile; None where its form is no longer read.
+
+    A worker sees the same history again with the next window of the dataset. Read, one is a megabyte or more."""
     try:
         return Profile.from_bytes(body)
     except Outdated:
@@ -281,7 +288,7 @@ def _with_golden(
     from monitor.measuring.measure import Reading, measure
 
     kept, dataset = job.dataset.reference, job.dataset
-    if not isinstance(kept, Golden) or (job.golden and _profile(job.golden)):
+    if not isinstance(kept, Golden) or (job.golden and parsed(job.golden)):
         return job, None
     # Rows are not kept, so none are drawn.
     stored = {population: [q for q in questions if not isinstance(q, Sample)] for population, questions in asked.items()}
@@ -296,7 +303,7 @@ def grids(job: Job, history: Sequence[Stored]) -> Mapping[str, Grid]:
     from monitor.measuring.measure import pinned
 
     # What is to be compared must lie on one grid.
-    golden = _profile(job.golden) if job.golden else None
+    golden = parsed(job.golden) if job.golden else None
     return pinned([*([golden] if golden else ()), *(past.profile for past in history)])
 
 
@@ -350,11 +357,12 @@ class _Pasts:
 
     def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
         key = (check.where, segment, history[0].window.start if history else None, len(history))
+        part = check.where, segment
         if key not in self.made:
             self.made[key] = [
-                Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+                Past(p.window, rows, p.profile.answers(*part), p.profile.schema, p.profile.kept(*part))
                 for p in history
-                if (rows := _rows(p.profile, check.where, segment)) is not None
+                if (rows := _rows(p.profile, *part)) is not None
             ]
         return self.made[key]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from checks.mean import Mean
 from checks.window import Window
 from monitor import extent, replay_command, replaying, worker
 from monitor.config import Config, load
@@ -108,6 +110,23 @@ def test_stored_profiles_give_the_same_verdicts_without_the_source(home: Path) -
     from_store = replaying.verdicts(task(read, stored=stored, measures=False))
     gone = FIRST + 23 * DAY
     assert said(from_store) == [one for one in said(from_source) if one[0].start != gone]
+    store.close()
+
+
+def test_pieces_that_are_replayed_at_once_give_the_same_verdicts(home: Path) -> None:
+    read = config(home)
+    store = lived(read)
+    stored = {at: body for at, _, body in past.windows_between(store, "orders", FIRST, FIRST + 25 * DAY)}
+    whole = task(read, stored=stored)
+    assert replaying.parted(whole, 10) == [whole], "one window is not stored"
+    without = replace(whole, windows=[w for w in whole.windows if w.start in stored])
+    pieces = replaying.parted(without, 10)
+    assert [(len(piece.windows), piece.history) for piece in pieces] == [(8, 0), (16, 8), (24, 16)]
+    assert [one for piece in pieces for one in said(replaying.verdicts(piece))] == said(replaying.verdicts(without))
+    assert replaying.parted(without, 24) == [without]
+    mean = Mean(column="amount", where="kind > 3")
+    asking = replace(without, dataset=without.dataset.model_copy(update={"checks": (*without.dataset.checks, mean)}))
+    assert replaying.parted(asking, 10) == [asking], "its windows must be measured once more, in order"
     store.close()
 
 
