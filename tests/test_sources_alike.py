@@ -319,6 +319,13 @@ def close(found: float | None, expected: float | None) -> bool:
     return math.isclose(found, expected, rel_tol=1e-9)
 
 
+def test_every_kind_counts_booleans_as_0_and_1(home: Home) -> None:
+    found = profile(home, asked=[Distribution("paid")]).answers()["distribution(paid)"]
+    assert isinstance(found, Histogram)
+    assert (found.missing, found.finite, found.low, found.high) == (4, 93, 0.0, 1.0)
+    assert found.total() == 31
+
+
 def test_the_comparison_above_sees_a_row_in_another_bucket() -> None:
     grid = Grid(0.0, 1.0)
     one = Histogram.of(grid, {5: (2, 1.0), 6: (1, 0.5)})
