@@ -155,10 +155,11 @@ def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
         profile = Profile.from_bytes(stored)
     except Outdated:
         return None
-    checks = worker.chosen(job.dataset, profile.schema)
+    history = worker.earlier(job)
+    checks = worker.chosen(job.dataset, profile.schema, history)
     if whole and not _answers(profile, job, checks):
         return None
-    return worker.concluded(job, checks, profile, worker.earlier(job))
+    return worker.concluded(job, checks, profile, history)
 
 
 def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:
