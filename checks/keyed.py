@@ -39,12 +39,11 @@ class Keyed:
         return np.array([int(key, 16) for key in self.keys], dtype=np.uint64)
 
     def common(self, other: Keyed) -> float:
-        """The share of the keys of both that both have; of those that both would show, where one is full."""
+        """The share of keys that both have, of the larger side; of those that both would show, where one is full."""
         ends = [side.hashes[-1] for side in (self, other) if side.full and len(side.keys)]
         ours, theirs = [side.hashes[side.hashes <= min(ends)] if ends else side.hashes for side in (self, other)]
         both = int((other.places(ours) < len(other.keys)).sum())
-        either = len(ours) + len(theirs) - both
-        return both / either if either else 0.0
+        return both / max(len(ours), len(theirs), 1)
 
     def places(self, hashes: Hashes) -> Places:
         """Where these keys stand among its own; one behind the last for those that it has not."""
@@ -59,9 +58,15 @@ class Keyed:
         """The column's values there; NaN where there is none."""
         import numpy as np
 
-        if column not in self.values:
-            return np.full(len(places), np.nan)
-        return np.append(self.values[column], np.nan)[places]
+        known = self._padded.get(column)
+        return np.full(len(places), np.nan) if known is None else known[places]
+
+    @cached_property
+    def _padded(self) -> dict[str, Array]:
+        """The values and, behind the last, the one that is not there."""
+        import numpy as np
+
+        return {name: np.append(values, np.nan) for name, values in self.values.items()}
 
     def packed(self) -> dict[str, Any]:
         """As JSON; the values are little-endian arrays, compressed, in base 64."""
