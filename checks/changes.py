@@ -48,8 +48,8 @@ class Changes(Check):
     """What becomes of the same keys from one window to the next, for tables that hold the same rows again and again.
 
     Without `column`: the share of keys that came or went. With it: the share of keys whose value changed, of numbers also the share
-    that fell, and the largest and the typical change, in units of what is usual for the key. Always learned; the verdict is on
-    what is furthest out. Judged where keys recur: where a window mostly has at least 80 % of them in common with the one before.
+    of changed ones that fell, and the largest and the mean change, in units of what is usual for the key. Always learned; the
+    verdict is on what is furthest out. Judged where keys recur: where a window mostly has at least 80 % of them in common with the one before.
     """
 
     family = Family.QUALITY
@@ -120,8 +120,9 @@ class Changes(Check):
         if len(moves.moved) <= learned.SETTLED:
             return None
         largest = (moves.sizes if rare else moves.in_usual_ones).max(axis=1)
-        # The second, so that one past incident does not blind it; of a few, the first.
-        seen = float(np.sort(largest[:-1])[-1 if rare else -2])
+        # The second, so that one past incident does not blind it; of a few, or where a month begins or ends, the first.
+        first = rare or learned.month_edge(view.window)
+        seen = float(np.sort(largest[:-1])[-1 if first else -2])
         allowed = (max(GROSS, TIMES * seen) if rare else TIMES * seen) * view.allowance.people
         score = float(largest[-1]) / allowed
         if score <= 1:
@@ -155,16 +156,15 @@ def _traces(moves: Moves, past: Sequence[Past], numbers: bool) -> Iterator[Trace
     windows = tuple(one.window for one in past)
 
     def trace(amounts: Array, rows: Array, title: str, scale: Scale) -> Trace:
-        amounts = np.where(rows >= FEWEST, amounts, np.nan)
-        points, share = Series(windows, amounts[:-1].copy(), rows[:-1].copy()), scale == "share"
+        amounts, share = np.where(rows >= FEWEST, amounts, np.nan), scale == "share"
+        # Of as many keys as today: older windows know fewer of today's, and are no less alike for that.
+        points = Series(windows, amounts[:-1].copy(), np.full(len(windows), rows[-1]))
         least = by_chance(amounts[:-1], rows[-1]) if share else 0.0
         return Trace(
             float(amounts[-1]), points, int(rows[-1]), scale, not share, least, "share" if share else "number", title=title
         )
 
-    # Older windows know fewer of today's keys, and are no less alike for that.
-    keys = np.where(moves.rows >= FEWEST, moves.rows[-1], 0.0)
-    yield trace(moves.moved / np.maximum(moves.rows, 1.0), keys, "share of keys whose value changed", "share")
+    yield trace(moves.moved / np.maximum(moves.rows, 1.0), moves.rows, "share of keys whose value changed", "share")
     if not numbers or moves.moved[-1] < FEWEST:
         return
     changed = moves.moved

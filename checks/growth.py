@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from checks.pending import NothingToJudge
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, Distribution, Question, Schema, column_kind
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
+from checks.window import Window
 from checks.wording import Unit, amount
 
 FEWEST = 20
@@ -141,13 +143,15 @@ class Growth(Check):
         return max(results, key=lambda r: r.score or 0.0, default=None)
 
     def _judged(self, view: View, column: str | None, name: str, now: float, course: Course) -> Result:
-        width, unit = view.allowance.people, NUMBERS[name]
-        score = course.score(now, width)
+        width, unit, turn = view.allowance.people, NUMBERS[name], _first_of_a_month(view.window)
+        settled = course.windows >= learned.SETTLED
+        # A short history has not seen the turn of a month, at which many a counter begins anew.
+        score = course.score(now, width) if settled or not turn else 0.0
         standing = score > 0 and now >= course.last
         bounds = Bounds(max(course.last - course.room(width), -1.7e308), learned=True, usual=course.words)
         shown = "(not shown)" if column in view.masked else f"is {amount(now, unit)}, {bounds_in_words(bounds, unit)}"
         still = f"; it stands still, having grown in each of {course.windows} windows" if standing else ""
-        pages = score > 2 and course.falls == 0 and course.windows >= learned.SETTLED
+        pages = score > 2 and course.falls == 0 and settled and not turn
         return self.result(
             Status.FAILED if score > 1 else Status.PASSED,
             f"{self._subject(column)}: the {name} {shown}{still}",
@@ -163,6 +167,12 @@ class Growth(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(exclude=tuple(sorted({*table.exclude, *([table.time_column] if table.time_column else [])})))]
+
+
+def _first_of_a_month(window: Window) -> bool:
+    """Whether the window holds the first day of a month, which may be that of a year."""
+    start, last = window.local_start, window.local_end - timedelta(seconds=1)
+    return start.day == 1 or (start.year, start.month) != (last.year, last.month)
 
 
 def _numbers(answers: Answers, rows: int, key: str) -> Numbers:

@@ -162,6 +162,18 @@ def test_the_right_value_after_a_wrong_one_is_no_change() -> None:
     assert set(told(answers[:JUDGED], answers[JUDGED])) == set()
 
 
+def test_what_begins_anew_with_each_month_is_told_once() -> None:
+    days, since = [{c: v.copy() for c, v in one.items()} for one in snapshots(SHOPS, 1)], 0
+    for day in range(DAYS):
+        since = day if window(day).local_start.day == 1 else since
+        days[day]["turnover"] = snapshots(SHOPS, 1)[day]["turnover"] - snapshots(SHOPS, 1)[max(since - 1, 0)]["turnover"]
+    answers = [keyed(one) for one in days]
+    turns = [day for day in range(40, DAYS) if window(day).local_start.day == 1]
+    found = [set(told(answers[max(0, day - 90) : day], answers[day])) for day in turns]
+    assert len(turns) == 3
+    assert found[1:] == [set(), set()]
+
+
 def test_a_first_change_of_what_never_changed_is_a_warning_at_most() -> None:
     days = [{**one, "area": snapshots(SHOPS, 1)[0]["area"]} for one in snapshots(SHOPS, 1)]
     wrong = {**days[JUDGED], "area": days[JUDGED]["area"] * np.where(np.arange(SHOPS) == 3, 100.0, 1.0)}

@@ -117,6 +117,15 @@ def test_a_second_fall_ends_with_a_verdict_and_then_there_is_none() -> None:
     assert "meter" not in {r.column for r in later}
 
 
+def test_a_counter_that_begins_anew_with_a_month_is_a_warning_and_none_while_little_is_known() -> None:
+    first_of_february, first_of_march = 27, 55
+    assert window(first_of_march).local_start.day == window(first_of_february).local_start.day == 1
+    assert one(PAST[:first_of_february], 0).status is Status.PASSED
+    assert one(PAST[: first_of_february + 1], 0).status is Status.FAILED
+    assert one(PAST[:first_of_march], 0).severity is Severity.WARNING
+    assert one(PAST[: first_of_march + 1], 0).severity is Severity.CRITICAL
+
+
 def test_the_right_value_after_one_that_was_far_too_large_is_no_fall() -> None:
     assert one([*PAST, 50 * LAST], LAST + 180).status is Status.PASSED
 
