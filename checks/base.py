@@ -92,11 +92,13 @@ class View:
 
 @dataclass(frozen=True)
 class Table:
-    """What the automatic checks are chosen from. `exclude` are columns to leave alone."""
+    """What the automatic checks are chosen from. `exclude` are columns to leave alone; `key` are those that tell the rows of a
+    window apart, where that is known and the same ones may be there again in the next."""
 
     schema: Schema
     time_column: str | None = None
     exclude: frozenset[str] = frozenset()
+    key: tuple[str, ...] = ()
 
     def columns(self, *kinds: str) -> list[str]:
         """Columns of these kinds (`number`, `text`, `boolean`, `time`, `other`; none named: all), less the excluded."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checks import gradual, learned, limits, scales
-from checks.forecast import CORRECTED, LATELY, MONTH, SAME, forecasts
+from checks.forecast import CORRECTED, LATELY, MONTH, SAME, TREND, forecasts
 from checks.result import HIGHEST_SCORE
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ CHANCE = 3.0
 WORSE = 1.5
 """Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
 MONTHS = "the same day of earlier months"
-GROUPS = ((MONTH, LATELY), (SAME, CORRECTED))
+GROUPS = ((MONTH, LATELY, TREND), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
 
 
@@ -241,19 +241,18 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
     made = forecasts(values, keys)
     sides = []
     for group in GROUPS:
-        known = [name for name in group if name in made and np.isfinite(made[name][-1]).all()]
+        known = [name for name in group if name in made]
         errors = {name: values - made[name][:-1] for name in known}
         if group is GROUPS[0]:
             # Older windows are there for being alike, and do not lie side by side.
             for one in errors.values():
                 one[: -learned.LONGEST] = np.nan
-        enough = [name for name in known if (np.isfinite(errors[name]).sum(axis=0) >= limits.FEWEST).all()]
-        if enough:
-            best = np.argmin([_typical(errors[name]) for name in enough], axis=0)
-            columns = np.arange(values.shape[1])
-            chosen = np.stack([errors[name] for name in enough])[best, :, columns].T
-            centre = np.stack([made[name][-1] for name in enough])[best, columns]
-            sides.append(_side([enough[b] for b in best], centre, chosen, floor, upward, at_once))
+        costs = np.array([_cost(errors[name], made[name][-1]) for name in known])
+        if known and np.isfinite(costs.min(axis=0)).all():
+            best, columns = costs.argmin(axis=0), np.arange(values.shape[1])
+            chosen = np.stack([errors[name] for name in known])[best, :, columns].T
+            centre = np.stack([made[name][-1] for name in known])[best, columns]
+            sides.append(_side([known[b] for b in best], centre, chosen, floor, upward, at_once))
     within = [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
     return [_said_to_be_fine(side, fine) for side in within] if fine.any() else within
 
@@ -286,6 +285,17 @@ def _said_to_be_fine(side: Side, fine: Flags) -> Side:
     import numpy as np
 
     return replace(side, limit=np.maximum(side.limit, np.nan_to_num(side.sizes[fine]).max(axis=0) + CHANCE))
+
+
+def _cost(errors: Array, forecast: Array) -> Array:
+    """How far off a forecast mostly was; infinite for numbers that it says too little of."""
+    import numpy as np
+
+    enough = (np.isfinite(errors).sum(axis=0) >= limits.FEWEST) & np.isfinite(forecast)
+    found = np.full(len(forecast), math.inf)
+    if enough.any():
+        found[enough] = _typical(errors[:, enough])
+    return found
 
 
 def _typical(errors: Array) -> Array:

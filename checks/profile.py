@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from checks.grid import Grid
 from checks.histogram import Distances, Histogram, pack, packed_distances, unpack, unpacked_distances
+from checks.keyed import Keyed
 from checks.question import Merge
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Rows:
     frame: pd.DataFrame
 
 
-Answer = Number | Histogram | Counts | Rows | Broken
+Answer = Number | Histogram | Counts | Keyed | Rows | Broken
 Answers = Mapping[str, Answer]
 
 
@@ -169,7 +170,7 @@ def _merge(a: Answer, b: Answer | None) -> Answer | None:
 
 
 def _pack(answer: Answer) -> Any:
-    """A JSON value: numbers as [merge, value], histograms and counts as objects, what is not stored as None."""
+    """A JSON value: numbers as [merge, value], what is more as an object, what is not stored as None."""
     if isinstance(answer, Number):
         value = answer.value
         return [answer.merge, str(value) if isinstance(value, float) and not math.isfinite(value) else value]
@@ -178,7 +179,7 @@ def _pack(answer: Answer) -> Any:
     if isinstance(answer, Counts):
         counted = {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing, "e": answer.error}
         return {**counted, **packed_distances(answer.distances)}
-    return None
+    return answer.packed() if isinstance(answer, Keyed) else None
 
 
 def _unpack(packed: Any) -> Answer:
@@ -187,8 +188,10 @@ def _unpack(packed: Any) -> Answer:
         return Number(float(value) if isinstance(value, str) else value, how)
     if "h" in packed:
         return unpack(packed)
+    if "k" in packed:
+        return Keyed.unpacked(packed)
     far = unpacked_distances(packed)
     return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"], distances=far)
 
 
-__all__ = ["Answer", "Answers", "Broken", "Counts", "Grid", "Histogram", "Number", "Profile", "Rows", "merge"]
+__all__ = ["Answer", "Answers", "Broken", "Counts", "Grid", "Histogram", "Keyed", "Number", "Profile", "Rows", "merge"]

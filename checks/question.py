@@ -129,6 +129,23 @@ class Repeats:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What the rows of some keys hold in other columns; the answer is `Keyed`. Does not merge.
+
+    Asked are the `most` keys with the smallest hashes: of two windows with the same keys, the same ones. Rows in which a column of
+    the key is missing are left out, and so are keys of several rows.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    most: int = 256
+
+    @property
+    def key(self) -> str:
+        return f"keys({','.join(self.columns)})"
+
+
+@dataclass(frozen=True)
 class Watermark:
     """The newest time before the window's end in the whole table, in epoch seconds; a `Number`. Merges by maximum."""
 
@@ -165,4 +182,4 @@ class Query:
 
 IN_ALL = "rows in all"
 """The key of the number of rows that a sample stands for; not there where all rows were measured."""
-Question = Scalar | Distribution | Categories | Cells | Duplicates | Repeats | Watermark | Sample | Query
+Question = Scalar | Distribution | Categories | Cells | Duplicates | Repeats | Keys | Watermark | Sample | Query

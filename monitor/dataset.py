@@ -57,6 +57,8 @@ class Golden(BaseModel):
 
 
 FORMS = '"previous 28d", "same weekday 8w", {from = 2026-09-01, to = 2026-10-01}, or {table = "orders_golden"}'
+SNAPSHOT = timedelta(hours=22)
+"""Windows of at least a day may hold a table's rows once more."""
 LONGEST = 3660
 """Days of history that a reference may reach back."""
 
@@ -198,6 +200,14 @@ class Dataset(BaseModel):
         """The rules for its problems: those of all, with its own in their place."""
         own = {"open_after": self.open_after, "close_after": self.close_after}
         return all_of.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that tell rows apart, as a `unique` check says, without the time column: the rest may be there again in the
+        next window. Empty where none says so, or windows are so short that there is no more than a part of the table in each."""
+        wide = self.every >= SNAPSHOT
+        said = (c.watched for c in self.checks if wide and c.kind == "unique" and c.where is None and not c.at_most)
+        return tuple(column for column in next(said, ()) if column != self.time_column)
 
     @property
     def place(self) -> Place:

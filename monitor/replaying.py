@@ -177,10 +177,11 @@ def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
     profile = worker.parsed(stored)
     if profile is None:
         return None
-    checks = worker.chosen(job.dataset, profile.schema)
+    history = worker.earlier(job)
+    checks = worker.chosen(job.dataset, profile.schema, history)
     if whole and not _answers(profile, job, checks):
         return None
-    return worker.concluded(job, checks, profile, worker.earlier(job), body=stored)
+    return worker.concluded(job, checks, profile, history, body=stored)
 
 
 def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from checks.base import Check, Past, Table, View, rows_in_all
 from checks.control import WIDTHS
 from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
-from checks.question import IN_ALL, Categories, Population, Question, Sample, Schema
+from checks.question import IN_ALL, Categories, Keys, Population, Question, Sample, Schema
+from checks.recurring import recurs
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
@@ -64,7 +65,7 @@ def measure_window(job: Job) -> Measured:
     try:
         with reading(job.source, dataset.place, job.window, dataset.timeout) as read:
             history = earlier(job)
-            checks = chosen(dataset, read.schema)
+            checks = chosen(dataset, read.schema, history)
             asked = questions(checks, dataset, read.schema)
             references = [past.window for past in _reference(job, history)]
             job, golden = _with_golden(job, read, asked, history)
@@ -208,12 +209,17 @@ def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema)
             yield Result("segments", "segments", Family.LAYOUT, Status.ERRORED, said, by)
 
 
-def chosen(dataset: Dataset, schema: Schema) -> list[Check]:
-    """The user's checks, then the automatic ones that the user did not write himself."""
+def chosen(dataset: Dataset, schema: Schema, history: Sequence[Stored] = ()) -> list[Check]:
+    """The user's checks, then the automatic ones that the user did not write himself.
+
+    Those of a key are left out where the history shows that it does not recur.
+    """
     own = {check.name for check in dataset.checks}
     if not dataset.auto:
         return list(dataset.checks)
-    table = Table(schema, dataset.time_column, frozenset(dataset.exclude))
+    key = dataset.row_key if all(column in schema for column in dataset.row_key) else ()
+    known = key and recurs([past.profile.answers().get(Keys(key, ()).key) for past in history])
+    table = Table(schema, dataset.time_column, frozenset(dataset.exclude), () if known is False else key)
     automatic = [c for kind in check_kinds().values() for c in kind.automatic(table)]
     return [*dataset.checks, *(c for c in automatic if c.name not in own)]
 

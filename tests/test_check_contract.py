@@ -15,13 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import checks
 from checks.base import Check, Past, Table, View
 from checks.pending import judged
-from checks.profile import Answer, Answers, Broken, Counts, Grid, Histogram, Number, Rows
-from checks.question import Categories, Distribution, Question, Sample
+from checks.profile import Answer, Answers, Broken, Counts, Grid, Histogram, Keyed, Number, Rows
+from checks.question import Categories, Distribution, Keys, Question, Sample
 from checks.result import Result, Severity, Status
 from checks.window import Window
 
@@ -35,6 +36,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "classification": {"prediction": "b", "target": "b", "metrics": ("accuracy",)},
     "regression": {"prediction": "n", "target": "i", "metrics": ("mae",)},
     "evidently": {"metric": "ValueDrift", "column": "n"},
+    "changes": {"key": ("i",)},
 }
 """Settings that a kind cannot do without, for those whose `column` is not all."""
 
@@ -63,7 +65,7 @@ def variants() -> Iterator[Any]:
         waiting = plain.for_labels()
         if waiting is not None:
             yield pytest.param(waiting, id=f"{kind.kind}:labels")
-        table = Table(SCHEMA, "at")
+        table = Table(SCHEMA, "at", key=("i",))
         for check in kind.automatic(table):
             yield pytest.param(check, id=f"automatic:{check.name}")
     allowed = next(k for k in kinds() if k.kind == "allowed_values")
@@ -76,6 +78,7 @@ def variants() -> Iterator[Any]:
 
 GRID = Grid(0.0, 1.0)
 HISTOGRAM = Histogram.of(GRID, {0: (60, 0.1), 40: (40, 30.0)}, missing=3, nan=2)
+KEYED = Keyed(tuple(f"{n:016x}" for n in range(9)), {"n": np.arange(9.0), "t": np.zeros(9)})
 COUNTS = Counts({"a": 70, "b": 20}, other=10, distinct=15)
 
 HOSTILE: dict[str, Any] = {
@@ -95,6 +98,10 @@ HOSTILE: dict[str, Any] = {
     "overflowing": Histogram.of(GRID, {60000: (5, math.inf), 3: (9, 1.0)}),
     "no counts": Counts({}, missing=100),
     "counts": COUNTS,
+    "keys": KEYED,
+    "no keys": Keyed((), {}),
+    "keys with odd values": Keyed(("0" * 16, "f" * 16), {"n": np.array([math.inf, math.nan])}, full=True),
+    "other keys": Keyed(tuple(f"{n:016x}" for n in range(5, 16)), {"n": np.full(11, 1.7e308), "b": np.ones(11)}),
     "only others": Counts({}, other=100),
     "odd names": Counts({"a\nb": 5, "`\x00": 90, "": 5}, distinct=3),
 }
@@ -110,6 +117,8 @@ def fitting(check: Check) -> Answers:
     def fit(question: Question) -> Answer:
         if isinstance(question, Distribution):
             return HISTOGRAM
+        if isinstance(question, Keys):
+            return KEYED
         return COUNTS if isinstance(question, Categories) else Number(3)
 
     return {q.key: fit(q) for q in asked(check) if not isinstance(q, Sample)}

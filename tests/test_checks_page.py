@@ -24,7 +24,7 @@ from monitor import kinds
 
 PAGE = (Path(__file__).parent.parent / "docs/checks.md").read_text(encoding="utf-8")
 EVERY = kinds.check_kinds()
-TABLE = Table({"n": "float64", "t": "string", "b": "boolean", "at": "timestamp"}, time_column="at")
+TABLE = Table({"n": "float64", "t": "string", "b": "boolean", "at": "timestamp"}, time_column="at", key=("t",))
 
 
 def section(kind: str) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from checks.profile import Answer, Answers, Broken, Grid, Histogram, Number, Profile
-from checks.question import Categories, Distribution, Duplicates, Population, Question, Sample, Scalar, Watermark
+from checks.profile import Answer, Answers, Broken, Grid, Histogram, Keyed, Number, Profile
+from checks.question import Categories, Distribution, Duplicates, Keys, Population, Question, Sample, Scalar, Watermark
 from checks.window import Window
 from monitor.kinds import source_kinds
 from monitor.measuring.measure import measure, reading
@@ -317,6 +317,23 @@ def close(found: float | None, expected: float | None) -> bool:
     if found is None or expected is None or isinstance(expected, int):
         return found == expected
     return math.isclose(found, expected, rel_tol=1e-9)
+
+
+def test_every_kind_picks_the_same_keys(home: Home, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    asked: list[Question] = [Keys(("id", "country"), ("amount", "price", "paid", "label"), most=20)]
+    there = in_parquet(tmp_path, request, home.lacks)
+    theirs, ours = (profile(one, asked=asked).answers()[asked[0].key] for one in (there, home))
+    assert isinstance(theirs, Keyed)
+    assert len(theirs.keys) == 20
+    assert theirs.full
+    assert ours == theirs
+
+
+def test_every_kind_counts_booleans_as_0_and_1(home: Home) -> None:
+    found = profile(home, asked=[Distribution("paid")]).answers()["distribution(paid)"]
+    assert isinstance(found, Histogram)
+    assert (found.missing, found.finite, found.low, found.high) == (4, 93, 0.0, 1.0)
+    assert found.total() == 31
 
 
 def test_the_comparison_above_sees_a_row_in_another_bucket() -> None:

@@ -127,7 +127,8 @@ def number(table: ir.Table, question: Distribution) -> Any:
     if question.of == "length":
         return (column if kind.is_string() else column.cast("string")).length()
     if kind.is_boolean():
-        return column.cast("int64")
+        # PostgreSQL has no way from a boolean to a longer integer.
+        return column.cast("int32").cast("int64")
     if kind.is_date():
         column = column.cast("timestamp")
     return column.epoch_seconds() if kind.is_date() or kind.is_timestamp() else column

@@ -16,6 +16,7 @@ from checks.question import (
     Cells,
     Distribution,
     Duplicates,
+    Keys,
     Population,
     Query,
     Question,
@@ -25,7 +26,7 @@ from checks.question import (
     Watermark,
 )
 from checks.window import Window
-from monitor.measuring import cells, counting, histograms, sampling, values
+from monitor.measuring import cells, counting, histograms, keyed, sampling, values
 from monitor.measuring.asking import AT_ONCE, SEGMENT, Found, Rowset, each, each_batch, need
 from monitor.measuring.grid import pinned
 from monitor.measuring.sampling import apply_where
@@ -243,7 +244,7 @@ def _within(question: Scalar, found: Found) -> bool:
 
 
 def _one_by_one(asking: _Asking, rowset: Rowset, found: Found) -> None:
-    """What needs rows, or is the user's own SQL: not asked per segment."""
+    """What needs rows, or is the user's own SQL, or is about the keys of the whole table: not asked per segment."""
     reading, where = asking.reading, asking.population.where
 
     def query(some: Sequence[Query]) -> Found:
@@ -255,6 +256,8 @@ def _one_by_one(asking: _Asking, rowset: Rowset, found: Found) -> None:
 
     for question in asking.of(Query):
         found.add(each(reading.source, [question], query))
+    for recurring in asking.of(Keys):
+        found.add(each(reading.source, [recurring], lambda some: keyed.keys(rowset, some[0])))
     for wanted in asking.of(Sample):
         found.add(each(reading.source, [wanted], sample))
 
