@@ -21,6 +21,7 @@ from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, ColumnKind, Distribution, Question, Sample, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
+from checks.special import ordinary
 from checks.stack import Stack
 from checks.wording import amount, quoted
 
@@ -161,6 +162,9 @@ class Drift(Check):
         """By the distance from the windows before, over the very places for which those of the history are known."""
         answers = [*(answer for _, answer in past), current]
         stack = gathered_once(answers, method.coarse) if isinstance(current, Histogram) else Stack.of(aligned_once(answers))
+        kept = range(len(past)) if view.window.start in view.days else ordinary([p.window for p, _ in past], view.window, view.days)
+        if len(kept) < len(past):
+            stack, past = stack.part([*kept, -1]), [past[place] for place in kept]
         pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
         *values, value = method.between(pair).tolist()
         if math.isnan(value):
@@ -197,7 +201,8 @@ class Drift(Check):
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""
         points = [learned.Point(p.window, _surprise(p.value), p.rows) for p in past if not math.isnan(p.value)]
         surprise, least = _surprise(value), LEAST_SURPRISE
-        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, view.allowance, view.expected)
+        people, days = (view.allowance, view.expected), view.days
+        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, *people, days)
         if isinstance(found, learned.Learning):
             raise NothingToJudge(f"{self.name} is {amount(value, 'number')}; {found}")
         found = replace(found, low=10**-found.high, high=10**-found.low, expected=10**-found.expected)
@@ -206,7 +211,7 @@ class Drift(Check):
         severe = found.score > 2 and found.may_page
         return self.result(
             Status.FAILED if failed else Status.PASSED,
-            f"{self._subject(self.column)} is {amount(value, 'number')}, {bounds_in_words(bounds, 'number')}{said}",
+            f"{self._subject(self.column)} is {amount(value, 'number')}{found.on_day}, {bounds_in_words(bounds, 'number')}{said}",
             view,
             value=value,
             bounds=bounds,

@@ -55,6 +55,10 @@ class Series(Sequence[Point]):
         kept = tuple(window for window, is_known in zip(self.windows, finite.tolist(), strict=True) if is_known)
         return Series(kept, self.values[finite], self.rows[finite])
 
+    def at(self, places: Sequence[int]) -> Series:
+        """The windows at these places."""
+        return Series(tuple(self.windows[place] for place in places), self.values[places], self.rows[places])
+
     def starts(self) -> tuple[datetime, ...]:
         return tuple(window.start for window in self.windows)
 
