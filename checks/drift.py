@@ -142,6 +142,8 @@ class Drift(Check):
         method = self._method(isinstance(current, Histogram))
         if reference is None and not (self.bounded or method.costly or method.p_value):
             return self._as_before(view, current, past, method)
+        if reference is None and not self.bounded:
+            past = [past[place] for place in _examples(view, past)]
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
         *before, now = aligned([*first, current])
@@ -162,7 +164,7 @@ class Drift(Check):
         """By the distance from the windows before, over the very places for which those of the history are known."""
         answers = [*(answer for _, answer in past), current]
         stack = gathered_once(answers, method.coarse) if isinstance(current, Histogram) else Stack.of(aligned_once(answers))
-        kept = range(len(past)) if view.window.start in view.days else ordinary([p.window for p, _ in past], view.window, view.days)
+        kept = _examples(view, past)
         if len(kept) < len(past):
             stack, past = stack.part([*kept, -1]), [past[place] for place in kept]
         pair = Pair(stack.part(slice(self.pool_least, None)), stack.part(slice(-1)).pools(self.pool, self.pool_least))
@@ -255,6 +257,13 @@ class Drift(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "text", "boolean") if c != table.time_column]
+
+
+def _examples(view: View, past: Sequence[tuple[Any, Any]]) -> Sequence[int]:
+    """The places of the windows that this one is to be like: an ordinary day only like ordinary days."""
+    if view.window.start in view.days:
+        return range(len(past))
+    return ordinary([one.window for one, _ in past], view.window, view.days)
 
 
 def _surprise(p: float) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from checks import gradual, learned, limits, scales, special
 from checks.forecast import CORRECTED, LATELY, MONTH, SAME, forecasts
 from checks.result import HIGHEST_SCORE
+from checks.series import at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,7 +188,7 @@ def weighed(
     import numpy as np
 
     every, kept = pasts[0].windows, special.ordinary(pasts[0].windows, window, days)
-    examples = pasts if len(kept) == len(every) else [one.at(kept) for one in pasts]
+    examples = pasts if len(kept) == len(every) else at(kept, pasts)
     typical = scales.typical(np.stack([one.values for one in examples], axis=1))
     scaled, whole = _onto_scales(traces, pasts, typical)
     values, floor = (scaled, whole) if examples is pasts else (scaled[[*kept, -1]], whole[[*kept, -1]])
@@ -199,7 +200,7 @@ def weighed(
     sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, lately)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     this = days.get(window.start)
-    filled = scaled if examples is pasts else special.filled(scaled, every, window, kept)
+    filled = scaled if examples is pasts else special.filled(scaled, every, kept)
     slow = {} if this else _slow(traces, typical, filled, whole, sides, window)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
     sides = [*sides, *_month(values[:-1], windows, window, sides)]

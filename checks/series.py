@@ -55,10 +55,6 @@ class Series(Sequence[Point]):
         kept = tuple(window for window, is_known in zip(self.windows, finite.tolist(), strict=True) if is_known)
         return Series(kept, self.values[finite], self.rows[finite])
 
-    def at(self, places: Sequence[int]) -> Series:
-        """The windows at these places."""
-        return Series(tuple(self.windows[place] for place in places), self.values[places], self.rows[places])
-
     def starts(self) -> tuple[datetime, ...]:
         return tuple(window.start for window in self.windows)
 
@@ -77,3 +73,9 @@ class Series(Sequence[Point]):
         if isinstance(at, slice):
             return Series(self.windows[at], self.values[at], self.rows[at])
         return Point(self.windows[at], float(self.values[at]), int(self.rows[at]))
+
+
+def at(places: Sequence[int], many: Sequence[Series]) -> list[Series]:
+    """These places of series that are of the same windows."""
+    windows, places = tuple(many[0].windows[place] for place in places), list(places)
+    return [Series(windows, one.values[places], one.rows[places]) for one in many]

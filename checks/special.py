@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from checks import gradual, learned
-from checks.forecast import CORRECTED, MONTH, SAME, forecasts
+from checks.forecast import ALIKE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,18 +86,15 @@ def side(values: Array, windows: Sequence[Window], window: Window, days: Special
     return replace(any_day, names=[BETWEEN] * len(low), centre=(low + high) / 2, limit=limit, sizes=unknown)
 
 
-def filled(values: Array, windows: Sequence[Window], window: Window, kept: Sequence[int]) -> Array:
-    """The values of all `windows` and of `window`, those that are not `kept` replaced by what was to be expected instead: seven
-    windows in a row are a whole week only while none is missing."""
+def filled(values: Array, windows: Sequence[Window], kept: Sequence[int]) -> Array:
+    """The values of all `windows` (and of one more, the judged one), those that are not `kept` replaced by what the nearest windows
+    like them were: seven windows in a row are a whole week only while none is missing."""
     import numpy as np
 
-    found = values.copy()
-    gone = np.setdiff1d(np.arange(len(windows)), kept)
-    found[gone] = np.nan
-    made = forecasts(found[:-1], (*learned.keys(windows), learned.key(window)))
-    usual = np.nanmedian(found[:-1], axis=0)
-    for name in (MONTH, SAME, CORRECTED):
-        if name in made:
-            usual = np.where(np.isfinite(made[name][gone]), made[name][gone], usual)
-    found[gone] = usual
+    found, keys, examples = values.copy(), learned.keys(windows), frozenset(kept)
+    for place in range(len(windows)):
+        if place not in examples:
+            like = [n for n in kept if keys[n] == keys[place]] or kept
+            nearest = sorted(like, key=lambda n: abs(n - place))[:ALIKE]
+            found[place] = np.sort(values[nearest], axis=0)[(len(nearest) - 1) // 2]
     return found

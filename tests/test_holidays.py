@@ -141,7 +141,7 @@ def test_a_filled_week_keeps_its_days() -> None:
     gone = [n for n in range(40, 99) if WINDOWS[n].start in DAYS and WINDOWS[n].start.weekday() < 5]
     kept = [n for n in range(99) if n not in gone]
     assert gone
-    assert filled(values, WINDOWS[:99], WINDOWS[99], kept)[gone] == pytest.approx(1.0)
+    assert filled(values, WINDOWS[:99], kept)[gone] == pytest.approx(1.0)
 
 
 def test_where_hardly_any_other_day_is_known_holidays_are_examples_too() -> None:
