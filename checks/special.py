@@ -31,6 +31,8 @@ LIKE: Mapping[Kind, frozenset[Kind]] = {
     "day after": frozenset({"bridging day", "day after"}),
 }
 """Which earlier days such a day may be like."""
+FEWEST = 14
+"""Ordinary windows below which special ones count as well: of two weeks each day but a holiday is known twice."""
 BETWEEN = "ordinary days, days of rest and earlier holidays"
 
 
@@ -60,8 +62,8 @@ def ordinary(windows: Sequence[Window], window: Window, days: Specials) -> list[
     every = range(len(windows))
     found = [place for place in every if windows[place].start not in days] if days else list(every)
     lately = sum(place >= len(windows) - learned.LONGEST for place in found)
-    known = lately >= learned.ENOUGH or learned.alike([windows[place] for place in found], window)[1]
-    return found if known and len(found) >= learned.ENOUGH else list(every)
+    known = lately >= FEWEST or learned.alike([windows[place] for place in found], window)[1]
+    return found if known and len(found) >= FEWEST else list(every)
 
 
 def side(values: Array, windows: Sequence[Window], window: Window, days: Specials, sides: Sequence[Side]) -> Side:

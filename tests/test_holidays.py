@@ -146,8 +146,8 @@ def test_a_filled_week_keeps_its_days() -> None:
 
 def test_where_hardly_any_other_day_is_known_holidays_are_examples_too() -> None:
     every: Specials = {one.start: Special("holiday", "Fair") for one in WINDOWS[:10]}
-    assert ordinary(WINDOWS[:15], WINDOWS[15], every) == list(range(15))
-    assert ordinary(WINDOWS[:18], WINDOWS[18], every) == list(range(10, 18))
+    assert ordinary(WINDOWS[:23], WINDOWS[23], every) == list(range(23))
+    assert ordinary(WINDOWS[:24], WINDOWS[24], every) == list(range(10, 24))
 
 
 def hourly(length: int) -> tuple[Window, ...]:
