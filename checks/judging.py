@@ -200,8 +200,10 @@ def weighed(
     sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, lately)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
     this = days.get(window.start)
-    filled = scaled if examples is pasts else special.filled(scaled, every, kept)
-    slow = {} if this else _slow(traces, typical, filled, whole, sides, window)
+    slow: Mapping[int, gradual.Slow] = {}
+    if not this and window.length >= gradual.SHORTEST:
+        filled = scaled if examples is pasts else special.filled(scaled, every, kept)
+        slow = _slow(traces, typical, filled, whole, sides)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
     sides = [*sides, *_month(values[:-1], windows, window, sides)]
     if this:
@@ -235,14 +237,12 @@ def _rooms(side: Side, traces: Sequence[Trace], typical: Array) -> tuple[Array, 
     return up, down
 
 
-def _slow(
-    traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side], window: Window
-) -> dict[int, gradual.Slow]:
+def _slow(traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side]) -> dict[int, gradual.Slow]:
     """What the last windows together tell, for the numbers of which small changes that stay are told."""
     import numpy as np
 
     wanted = [place for place, trace in enumerate(traces) if trace.lasting and math.isfinite(trace.value)]
-    if not wanted or len(values) <= learned.SETTLED or window.length < gradual.SHORTEST:
+    if not wanted or len(values) <= learned.SETTLED:
         return {}
     recent = slice(-learned.LONGEST - 1, None)
     upward, level = (np.array([hold(traces[place]) for place in wanted]) for hold in (_upward, _level))
