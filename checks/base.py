@@ -86,6 +86,11 @@ class View:
         return Allowance(math.prod(width for why, width in self.widths.items() if why != TABLE), table)
 
     @property
+    def recent(self) -> Sequence[Past]:
+        """The last windows; on a special day also the older ones that are its like, where the history has some."""
+        return self.history if self.window.start in self.days else self.history[-learned.LONGEST :]
+
+    @property
     def expected(self) -> frozenset[datetime]:
         """The starts of the windows that people called unusual and fine."""
         return frozenset(start for start, mark in self.marks.items() if mark == "expected")

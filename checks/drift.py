@@ -96,8 +96,9 @@ class Drift(Check):
             raise NothingToJudge(f"{self.name}: {_rows(current)} values of {self.rows_least} needed")
         self._refuse_free_text(current, view)
         reference = self._reference(view)
-        # A fixed reference needs no windows before those that are compared.
-        past = self._past(view, learned.LONGEST + (self.pool if reference is None else 0))
+        # A fixed reference needs no windows before those that are compared, and last year's holiday had others before it.
+        pooled_too = reference is None and view.window.start not in view.days
+        past = self._past(view, learned.LONGEST + (self.pool if pooled_too else 0))
         if reference is None and len(past) < self.pool_least:
             raise NothingToJudge(f"{self.name}: no reference yet ({len(past)} of {self.pool_least} windows)")
         yield self._compared(view, current, past, reference)

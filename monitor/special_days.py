@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 LONGEST = timedelta(hours=26)
 """Windows that are longer are of no single day."""
+REACH = 400
+"""Days in which a holiday comes again, wherever it may move."""
 SORTS: tuple[Kind, ...] = ("holiday", "bridging day", "day after")
 """What a day of several countries is first."""
 
@@ -75,6 +77,21 @@ def of(places: tuple[str, ...], windows: Iterable[Window]) -> dict[datetime, Spe
             if day:
                 found[window.start] = day
     return found
+
+
+def noons(places: tuple[str, ...], window: Window) -> list[datetime]:
+    """Noon of the days of the last 400 that were what the window's day is, of the same holiday; none for an ordinary day."""
+    this = of(places, [window]).get(window.start)
+    if this is None:
+        return []
+    noon = window.local_start.replace(hour=12, minute=0)
+    days = (noon - number * DAY for number in range(REACH, 0, -1))
+    return [day for day in days if (found := _special(places, day.date())) and _holiday(found) == _holiday(this)]
+
+
+def _holiday(day: Special) -> tuple[Kind, str]:
+    """Moved to another day of the week it is the same holiday."""
+    return day.kind, day.name.replace(" (observed)", "")
 
 
 @lru_cache(maxsize=8192)

@@ -15,7 +15,10 @@ from checks import learned
 from checks.base import Past, View
 from checks.drift import Drift
 from checks.freshness import Freshness
+from checks.grid import Grid
+from checks.histogram import Cells, Histogram
 from checks.learned import ORDINARY, Learned, Trace
+from checks.numbers import Numbers
 from checks.pending import judged
 from checks.profile import Counts, Number, Profile
 from checks.result import Result, Severity, Status
@@ -33,6 +36,7 @@ FIRST, DAY, HOUR = datetime(2025, 1, 1, tzinfo=UTC), timedelta(days=1), timedelt
 WINDOWS = tuple(Window(FIRST + n * DAY, FIRST + (n + 1) * DAY) for n in range(450))
 DAYS = special_days.of(("US",), WINDOWS)
 THANKSGIVING = next(n for n, one in enumerate(WINDOWS) if one.start.date().isoformat() == "2025-11-27")
+GRID = Grid(0.0, 1.0)
 Values = NDArray[np.float64]
 
 
@@ -101,6 +105,30 @@ def test_where_no_weekend_is_known_earlier_holidays_are_what_a_holiday_may_be() 
     assert all(one.score > 1 for one in verdicts(values, THANKSGIVING + 2, DAYS, values[THANKSGIVING])), "no holiday"
     values[[n for n in range(THANKSGIVING) if WINDOWS[n].start in DAYS]] = 1000.0
     assert all(one.score > 1 for one in verdicts(values, THANKSGIVING, DAYS)), "no holiday was like it"
+
+
+def test_last_year_s_holiday_is_what_this_one_may_be() -> None:
+    """Christmas is empty as no day since last Christmas was; numbers of rows and of a column alike."""
+    place = next(n for n, one in enumerate(WINDOWS) if one.start.date().isoformat() == "2025-12-25")
+    last_year = Window(WINDOWS[place].start - 365 * DAY, WINDOWS[place].end - 365 * DAY)
+    days = {**DAYS, last_year.start: DAYS[WINDOWS[place].start]}
+    chance = np.random.default_rng(11)
+
+    def measured(mean: float) -> dict[str, Any]:
+        values = chance.normal(mean, 1.0, 300)
+        keys, counts = np.unique(GRID.keys(values), return_counts=True)
+        cells = [(int(k), int(n), float(values[GRID.keys(values) == k].sum()), False) for k, n in zip(keys, counts, strict=True)]
+        return {"distribution(x)": Histogram({GRID: Cells.of(cells)}, low=float(values.min()), high=float(values.max()))}
+
+    def told(older: Sequence[Window]) -> Status:
+        known = [*older, *WINDOWS[place - 90 : place]]
+        past = [Past(one, 300, measured(3.0 if one is last_year else 10.0), {"x": "float64"}) for one in known]
+        at, now = WINDOWS[place], measured(3.0)
+        view = View(at, at.end, 300, {"x": "float64"}, now, history=past, days=days)
+        return judged(Numbers(column="x"), view)[0].status
+
+    assert told([]) is Status.FAILED
+    assert told([last_year]) is Status.PASSED
 
 
 def test_holidays_do_not_widen_what_an_ordinary_day_may_be() -> None:

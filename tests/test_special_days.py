@@ -14,6 +14,9 @@ import pytest
 from checks.window import Window
 from monitor import special_days
 from monitor.config import ConfigError, load
+from monitor.dataset import Dataset
+from monitor.replaying import Past
+from monitor.runner import same_time
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ORDERS = """
@@ -83,6 +86,33 @@ def test_days_are_those_of_the_table_s_zone() -> None:
 def test_a_window_of_more_than_a_day_is_no_special_one() -> None:
     christmas = datetime(2026, 12, 25, tzinfo=UTC)
     assert special_days.of(("US",), [Window(christmas - DAY, christmas + 6 * DAY), Window(christmas, christmas + 2 * DAY)]) == {}
+
+
+def test_last_year_s_holiday_is_the_one_of_the_same_name_wherever_it_moved() -> None:
+    def found(day: str, **more: str) -> list[str]:
+        dataset = Dataset(name="orders", table="{start:%Y-%m-%d}.csv", **{"timezone": "America/New_York", "holidays": "US", **more})
+        starts = same_time(dataset, days(day, 1, dataset.timezone)[0])
+        assert all(dataset.calendar.holding(start).start == start for start in starts)
+        return [f"{start.astimezone(ZoneInfo(dataset.timezone)):%Y-%m-%d %H}" for start in starts]
+
+    assert found("2026-11-26") == ["2025-11-27 00"]
+    assert found("2026-11-27") == ["2025-11-28 00"], "its Friday"
+    assert found("2026-07-04") == ["2025-07-04 00", "2026-07-03 00"], "observed the day before"
+    assert found("2026-11-24") == []
+    assert found("2026-11-26", holidays="DE") == []
+
+
+def test_on_a_holiday_the_history_reaches_back_to_the_year_before(tmp_path: Path) -> None:
+    dataset = Dataset(name="orders", table="{start:%Y-%m-%d}.csv", holidays="US")
+    past, windows = Past(dataset), days("2025-11-01", 420)
+    for one in windows:
+        past.add(one, b"")
+    thanksgiving = next(n for n, one in enumerate(windows) if f"{one.start:%Y-%m-%d}" == "2026-11-26")
+    for place, older in ((thanksgiving, ["2025-11-27"]), (thanksgiving - 1, [])):
+        past.windows = [(one.start, one.end, b"") for one in windows[:place]]
+        history = past.history(windows[place])
+        assert [f"{start:%Y-%m-%d}" for start, _, _ in history[:-90]] == older
+        assert history[-1][0] == windows[place - 1].start
 
 
 def dataset_with(written: str, home: Path) -> tuple[str, ...]:
