@@ -36,6 +36,8 @@ TIME = "at"
 HOLIDAYS = frozenset([(1, 1), (5, 1), (10, 3), (12, 24), (12, 25), (12, 26), (12, 31)])
 """Month and day; those that move are moved along by `MOVING`."""
 MOVING = frozenset([(4, 18), (4, 21), (5, 29), (6, 9)])
+COUNTRY = "DE"
+"""Whose holidays of that year they are, but for 24 and 31 December, of which its calendar does not know."""
 TYPES = {"number": "float64", "skewed": "float64", "share": "float64", "count": "int64", "flag": "boolean", "text": "string"}
 KINDS = ("number", "skewed", "text", "count", "flag", "share")
 
@@ -127,17 +129,20 @@ class Column:
 
 @dataclass
 class Table:
-    """A healthy table of so many columns, the time among them, with about `rows` rows a day."""
+    """A healthy table of so many columns, the time among them, with about `rows` rows a day. `calendar`: its dataset names the
+    country whose holidays it keeps."""
 
     name: str
     width: int
     seed: int
     rows: int = 1500
+    calendar: bool = False
     last: Profile | None = field(default=None, repr=False)
 
     @cached_property
     def dataset(self) -> Dataset:
-        return Dataset(name=self.name, table=self.name + "/{start:%Y-%m-%d}.parquet", time_column=TIME, delay=timedelta(hours=2))
+        path, places = self.name + "/{start:%Y-%m-%d}.parquet", (COUNTRY,) if self.calendar else ()
+        return Dataset(name=self.name, table=path, time_column=TIME, delay=timedelta(hours=2), holidays=places)
 
     @cached_property
     def columns(self) -> list[Column]:

@@ -97,10 +97,12 @@ def section() -> str:
     with tempfile.TemporaryDirectory() as folder:
         job = measured(written(Path(folder)))
         judge, checks = judgement(job)
+        on_holidays, _ = judgement(replace(job, dataset=job.dataset.model_copy(update={"holidays": ("US",)})))
         numbers = np.random.default_rng(1).random(1_000_000)
         rows = {
             "NumPy sorts a million numbers": took(lambda: np.sort(numbers)),
             "the window is judged": took(judge),
+            "the same where holidays are known": took(on_holidays),
             "the 90 profiles are read": took(lambda: [Profile.from_bytes(body) for *_, body in job.history], 3),
             "the window is measured and judged on one": took(
                 lambda: worker.measure_window(replace(job, history=job.history[:1])), 3

@@ -25,6 +25,7 @@ from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
+from checks.special import Special
 from checks.window import Window
 from checks.wording import Unit, amount
 
@@ -74,6 +75,8 @@ class View:
     """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` (its own record of alarms)."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
+    days: Mapping[datetime, Special] = field(default_factory=dict)
+    """Those of all these windows that lie in a holiday, bridge to one or come after it, by their start."""
     accepted: Mapping[str, datetime] = field(default_factory=dict)
     """Column ("": the table) -> from when on somebody accepted its level as normal. The history of a check that watches that
     column begins there already; one that looks at many columns cuts each column's past itself."""
@@ -83,6 +86,11 @@ class View:
         """By what learned limits are multiplied."""
         table = self.widths.get(TABLE, 1.0)
         return Allowance(math.prod(width for why, width in self.widths.items() if why != TABLE), table)
+
+    @property
+    def recent(self) -> Sequence[Past]:
+        """The last windows; on a special day also the older ones that are its like, where the history has some."""
+        return self.history if self.window.start in self.days else self.history[-learned.LONGEST :]
 
     @property
     def expected(self) -> frozenset[datetime]:
@@ -296,7 +304,7 @@ class Check(BaseModel):
         failed = found.score > 1
         return self.result(
             Status.FAILED if failed else Status.PASSED,
-            f"{said}, {bounds_in_words(bounds, trace.unit)}{found.lasting(trace.unit)}{trace.extra}",
+            f"{said}{found.on_day}, {bounds_in_words(bounds, trace.unit)}{found.lasting(trace.unit)}{trace.extra}",
             view,
             column=column,
             value=trace.value,

@@ -22,6 +22,7 @@ from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, ColumnKind, Distribution, Question, Sample, Schema, column_kind
 from checks.result import Bounds, Family, Result, Severity, Status
+from checks.special import ordinary
 from checks.stack import Stack
 from checks.wording import amount, quoted
 
@@ -97,8 +98,9 @@ class Drift(Check):
             raise NothingToJudge(f"{self.name}: {_rows(current)} values of {self.rows_least} needed")
         self._refuse_free_text(current, view)
         reference = self._reference(view)
-        # A fixed reference needs no windows before those that are compared.
-        past = self._past(view, learned.LONGEST + (self.pool if reference is None else 0))
+        # A fixed reference needs no windows before those that are compared, and last year's holiday had others before it.
+        pooled_too = reference is None and view.window.start not in view.days
+        past = self._past(view, learned.LONGEST + (self.pool if pooled_too else 0))
         if reference is None and len(past) < self.pool_least:
             raise NothingToJudge(f"{self.name}: no reference yet ({len(past)} of {self.pool_least} windows)")
         yield self._compared(view, current, past, reference)
@@ -143,6 +145,8 @@ class Drift(Check):
         method = self._method(isinstance(current, Histogram))
         if reference is None and not (self.bounded or method.costly or method.p_value):
             return self._as_before(view, current, past, method)
+        if reference is None and not self.bounded:
+            past = [past[place] for place in _examples(view, past)]
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
         *before, now = aligned([*first, current])
@@ -161,6 +165,7 @@ class Drift(Check):
         self, view: View, current: Histogram | Counts, past: Sequence[tuple[Any, Histogram | Counts]], method: Distance
     ) -> Verdict:
         """By the distance from the windows before, over the very places for which those of the history are known."""
+        past = [past[place] for place in _examples(view, past)]
         answers = [*(answer for _, answer in past), current]
         # Where there are enough, only those from as many windows as the judged one is compared with: fewer say less.
         least = self.pool if len(past) - self.pool >= learned.SETTLED else self.pool_least
@@ -201,7 +206,8 @@ class Drift(Check):
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""
         points = [learned.Point(p.window, _surprise(p.value), p.rows) for p in past if not math.isnan(p.value)]
         surprise, least = _surprise(value), LEAST_SURPRISE
-        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, view.allowance, view.expected)
+        people, days = (view.allowance, view.expected), view.days
+        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, *people, days)
         if isinstance(found, learned.Learning):
             raise NothingToJudge(f"{self.name} is {amount(value, 'number')}; {found}")
         found = replace(found, low=10**-found.high, high=10**-found.low, expected=10**-found.expected)
@@ -210,7 +216,7 @@ class Drift(Check):
         severe = found.score > 2 and found.may_page
         return self.result(
             Status.FAILED if failed else Status.PASSED,
-            f"{self._subject(self.column)} is {amount(value, 'number')}, {bounds_in_words(bounds, 'number')}{said}",
+            f"{self._subject(self.column)} is {amount(value, 'number')}{found.on_day}, {bounds_in_words(bounds, 'number')}{said}",
             view,
             value=value,
             bounds=bounds,
@@ -254,6 +260,13 @@ class Drift(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "text", "boolean") if c != table.time_column]
+
+
+def _examples(view: View, past: Sequence[tuple[Any, Any]]) -> Sequence[int]:
+    """The places of the windows that this one is to be like: an ordinary day only like ordinary days."""
+    if view.window.start in view.days:
+        return range(len(past))
+    return ordinary([one.window for one, _ in past], view.window, view.days)
 
 
 def _surprise(p: float) -> float:

@@ -118,7 +118,7 @@ def _judged(
     figure: Figure, value: float, past: Sequence[learned.Point], view: View, scale: learned.Scale, least: float
 ) -> learned.Learned | learned.Learning:
     one_sided = figure.good != "zero"
-    return learned.judge(value, past, view.window, view.rows, scale, one_sided, least, view.allowance, view.expected)
+    return learned.judge(value, past, view.window, view.rows, scale, one_sided, least, view.allowance, view.expected, view.days)
 
 
 def _with_usual(bounds: Bounds, standard: Standard, figure: Figure, view: View) -> Bounds:
@@ -138,7 +138,7 @@ def _told(
     about = f"{check.id}: {name}" if check.id else f"{check.name}: {name}"
     return check.result(
         Status.FAILED if failed else Status.PASSED,
-        f"{about} is {amount(figure.value, figure.unit)}, {allowed}{figure.said}{ties}",
+        f"{about} is {amount(figure.value, figure.unit)}{found.on_day if found else ''}, {allowed}{figure.said}{ties}",
         view,
         value=figure.value,
         bounds=bounds,

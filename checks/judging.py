@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from checks import gradual, learned, limits, scales
+from checks import gradual, learned, limits, scales, special
 from checks.forecast import CORRECTED, LATELY, MONTH, SAME, TREND, forecasts
 from checks.result import HIGHEST_SCORE
+from checks.series import at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from checks.learned import Allowance, Learned, Trace
     from checks.series import Series
+    from checks.special import Special, Specials
     from checks.window import Window
 
     Array = NDArray[np.float64]
@@ -81,6 +83,7 @@ class Together:
     like: str
     same: list[int]
     slow: Mapping[int, gradual.Slow]
+    day: Special | None = None
     scored: dict[Allowance, Array] = field(default_factory=dict)
 
     def scores(self, allowance: Allowance) -> Array:
@@ -161,39 +164,65 @@ class Weighed:
             high=high,
             windows=len(group),
             like=among.like,
-            may_page=len(among.starts) >= learned.SETTLED,
+            may_page=len(among.starts) >= learned.SETTLED and not among.day,
             forecaster=side.names[place],
             spread=float(side.spread[place]),
             limit=float(side.limit[place]),
             allowance=allowance,
             slow=self.slow if score > alone else None,
+            day=among.day,
         )
 
 
 def weighed(
-    traces: Sequence[Trace], pasts: Sequence[Series], window: Window, expected: Collection[datetime] = (), at_once: int = 1
+    traces: Sequence[Trace],
+    pasts: Sequence[Series],
+    window: Window,
+    expected: Collection[datetime] = (),
+    days: Specials = learned.ORDINARY,
+    at_once: int = 1,
 ) -> list[Weighed]:
     """What is usual of traces with these pasts (finite values only, enough of them), which are of the same windows; `at_once` is
-    how many numbers of the window are judged in all."""
+    how many numbers of the window are judged in all.
+
+    Windows of special `days` are no examples: what is forecast, allowed and on record comes of the ordinary ones alone.
+    """
     import numpy as np
 
-    past, now = np.stack([one.values for one in pasts], axis=1), np.array([trace.value for trace in traces])
-    ordered = np.sort(np.abs(past), axis=0)[(len(past) - 1) // 2]
-    typical = np.where(ordered > 0, ordered, 1.0)
-    rows = np.concatenate([np.stack([one.rows for one in pasts], axis=1), np.array([[float(trace.rows) for trace in traces]])])
-    kinds = [trace.scale for trace in traces]
-    values, floor = scales.all_onto(np.concatenate([past, now[None, :]]), kinds, typical), scales.floors(kinds, rows)
-    windows = pasts[0].windows
+    every, kept = pasts[0].windows, special.ordinary(pasts[0].windows, window, days)
+    examples = pasts if len(kept) == len(every) else at(kept, pasts)
+    typical = scales.typical(np.stack([one.values for one in examples], axis=1))
+    scaled, whole = _onto_scales(traces, pasts, typical)
+    values, floor = (scaled, whole) if examples is pasts else (scaled[[*kept, -1]], whole[[*kept, -1]])
+    windows = examples[0].windows
     like, same = learned.alike(windows, window)
     keys = (*learned.keys(windows), learned.key(window) if same else -1)
     fine = np.array([one.start in expected for one in windows])
-    sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, at_once)
+    lately = sum(place >= len(every) - learned.LONGEST for place in kept)
+    sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, lately, at_once)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))
-    slow = _slow(traces, typical, values, floor, sides, window)
+    this = days.get(window.start)
+    slow: Mapping[int, gradual.Slow] = {}
+    if not this and window.length >= gradual.SHORTEST:
+        filled = scaled if examples is pasts else special.filled(scaled, every, kept)
+        slow = _slow(traces, typical, filled, whole, sides)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
     sides = [*sides, *_month(values[:-1], windows, window, sides)]
-    among = Together(traces, pasts, typical, np.where(np.isfinite(now), values[-1], math.inf), sides, record, like, places, slow)
+    if this:
+        sides.append(special.side(scaled[:-1], every, window, days, sides))
+    now = np.where(np.isfinite([trace.value for trace in traces]), values[-1], math.inf)
+    among = Together(traces, examples, typical, now, sides, record, like, places, slow, this)
     return [Weighed(among, place) for place in range(len(traces))]
+
+
+def _onto_scales(traces: Sequence[Trace], pasts: Sequence[Series], typical: Array) -> tuple[Array, Array]:
+    """Windows x numbers, the judged window last: the values on their scales, and the floors of their noise."""
+    import numpy as np
+
+    past, now = np.stack([one.values for one in pasts], axis=1), np.array([trace.value for trace in traces])
+    rows = np.concatenate([np.stack([one.rows for one in pasts], axis=1), np.array([[float(trace.rows) for trace in traces]])])
+    kinds = [trace.scale for trace in traces]
+    return scales.all_onto(np.concatenate([past, now[None, :]]), kinds, typical), scales.floors(kinds, rows)
 
 
 def _rooms(side: Side, traces: Sequence[Trace], typical: Array) -> tuple[Array, Array]:
@@ -210,14 +239,12 @@ def _rooms(side: Side, traces: Sequence[Trace], typical: Array) -> tuple[Array, 
     return up, down
 
 
-def _slow(
-    traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side], window: Window
-) -> dict[int, gradual.Slow]:
+def _slow(traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side]) -> dict[int, gradual.Slow]:
     """What the last windows together tell, for the numbers of which small changes that stay are told."""
     import numpy as np
 
     wanted = [place for place, trace in enumerate(traces) if trace.lasting and math.isfinite(trace.value)]
-    if not wanted or len(values) <= learned.SETTLED or window.length < gradual.SHORTEST:
+    if not wanted or len(values) <= learned.SETTLED:
         return {}
     recent = slice(-learned.LONGEST - 1, None)
     upward, level = (np.array([hold(traces[place]) for place in wanted]) for hold in (_upward, _level))
@@ -235,7 +262,8 @@ def _level(trace: Trace) -> bool:
     return trace.lasting == "level"
 
 
-def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags, at_once: int) -> list[Side]:
+def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fine: Flags, lately: int, at_once: int) -> list[Side]:
+    """`lately`: so many of the windows lie side by side; older ones are there for being alike."""
     import numpy as np
 
     made = forecasts(values, keys)
@@ -244,9 +272,8 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
         known = [name for name in group if name in made]
         errors = {name: values - made[name][:-1] for name in known}
         if group is GROUPS[0]:
-            # Older windows are there for being alike, and do not lie side by side.
             for one in errors.values():
-                one[: -learned.LONGEST] = np.nan
+                one[: len(one) - lately] = np.nan
         costs = np.array([_cost(errors[name], made[name][-1]) for name in known])
         if known and np.isfinite(costs.min(axis=0)).all():
             best, columns = costs.argmin(axis=0), np.arange(values.shape[1])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from checks.judging import Weighed
+    from checks.special import Special, Specials
 
     Array = NDArray[np.float64]
 
@@ -58,6 +59,8 @@ class Allowance(NamedTuple):
 
 
 USUAL = Allowance()
+ORDINARY: Specials = {}
+"""No window is of a special day."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,13 @@ class Learned:
     allowance: Allowance = USUAL
     slow: Slow | None = None
     """What the last windows together tell, where this one by itself tells less."""
+    day: Special | None = None
+    """The sort of day it is, where that is no ordinary one: its findings warn and never page."""
     record: Sequence[tuple[datetime, float]] = field(default=(), compare=False, repr=False)
 
     def words(self, unit: Unit) -> str:
         """`usual: 0.1 % to 0.4 % on Mondays, 12 windows`."""
-        learning = "" if self.may_page else f", learning: {self.windows} of {SETTLED}"
+        learning = "" if self.may_page or self.day else f", learning: {self.windows} of {SETTLED}"
         return _words(self.low, self.high, unit, self.like, self.windows) + (learning if not self.like else "")
 
     @property
@@ -142,7 +147,14 @@ class Learned:
             "like": self.like.strip(),
             "usual": [self.low, self.high],
         }
+        if self.day:
+            found["day"] = str(self.day)
         return {**found, **self.slow.details()} if self.slow else found
+
+    @property
+    def on_day(self) -> str:
+        """` on a holiday (Thanksgiving)`; mostly nothing."""
+        return self.day.words if self.day else ""
 
     def lasting(self, unit: Unit) -> str:
         """What the last windows together tell, as the end of a sentence; mostly nothing."""
@@ -159,21 +171,28 @@ def judge(
     least: float = 0.0,
     allowance: Allowance = USUAL,
     expected: Collection[datetime] = (),
+    days: Specials = ORDINARY,
 ) -> Learned | Learning:
     """`value`, measured on `rows` rows of `window`, against `past`; see `judge_all`."""
-    return judge_all([Trace(value, past, rows, scale, upward, least)], window, allowance, expected)[0]
+    return judge_all([Trace(value, past, rows, scale, upward, least)], window, allowance, expected, days)[0]
 
 
 def judge_all(
-    traces: Sequence[Trace], window: Window, allowance: Allowance = USUAL, expected: Collection[datetime] = ()
+    traces: Sequence[Trace],
+    window: Window,
+    allowance: Allowance = USUAL,
+    expected: Collection[datetime] = (),
+    days: Specials = ORDINARY,
 ) -> list[Learned | Learning]:
     """Each trace against its own past. `allowance` widens all limits; `expected` are the starts of windows that were unusual and
-    fine: what is as far off as they were is no finding."""
-    found = weigh(traces, window, expected)
+    fine: what is as far off as they were is no finding; `days` are the windows of special days, no examples of others."""
+    found = weigh(traces, window, expected, days)
     return [one if isinstance(one, Learning) else replace(one.by(allowance), record=one.record) for one in found]
 
 
-def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime] = ()) -> list[Weighed | Learning]:
+def weigh(
+    traces: Sequence[Trace], window: Window, expected: Collection[datetime] = (), days: Specials = ORDINARY
+) -> list[Weighed | Learning]:
     """What `judge_all` knows of each trace before limits are widened."""
     from checks.judging import weighed  # It needs what is defined here.
 
@@ -182,7 +201,7 @@ def weigh(traces: Sequence[Trace], window: Window, expected: Collection[datetime
     for alike in _together(known):
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
-            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected, len(traces))
+            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected, days, len(traces))
             for place, verdict in zip(places, verdicts, strict=True):
                 found[place] = verdict
     return found

@@ -59,7 +59,7 @@ class Mix(Check):
 
     def _past(self, view: View) -> list[tuple[Past, Counts]]:
         found = []
-        for past in view.history[-learned.LONGEST :]:
+        for past in view.recent:
             answer = past.answers.get(Categories(self.column).key)
             if isinstance(answer, Counts) and answer.total:
                 found.append((past, answer))

@@ -74,7 +74,7 @@ class Numbers(Check):
 
     def _past(self, view: View) -> list[tuple[Past, Histogram]]:
         found = []
-        for past in view.history[-learned.LONGEST :]:
+        for past in view.recent:
             answer = past.answers.get(Distribution(self.column).key)
             if isinstance(answer, Histogram) and answer.finite >= self.rows_least:
                 found.append((past, answer))

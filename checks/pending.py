@@ -53,7 +53,7 @@ def opened(check: Check, view: View) -> list[Verdict]:
 def weighed(pending: Sequence[Pending], view: View) -> list[Weights]:
     """What is usual of the numbers of each, all weighed together; where that fails each by itself, to tell whose fault it is."""
     try:
-        found = iter(learned.weigh([trace for one in pending for trace in one.traces], view.window, view.expected))
+        found = iter(learned.weigh([trace for one in pending for trace in one.traces], view.window, view.expected, view.days))
     except Exception as fault:
         return [fault] if len(pending) == 1 else [weighed([one], view)[0] for one in pending]
     return [list(islice(found, len(one.traces))) for one in pending]

@@ -33,6 +33,14 @@ def onto(x: Any, scale: Scale, typical: Any) -> Array:
         return np.asarray(np.arcsinh(np.clip(x / typical, -1.7e308, 1.7e308)))
 
 
+def typical(past: Array) -> Array:
+    """The lower median of what each number was, its sign left out; 1 where that is 0. `past` is windows x numbers."""
+    import numpy as np
+
+    ordered = np.sort(np.abs(past), axis=0)[(len(past) - 1) // 2]
+    return np.where(ordered > 0, ordered, 1.0)
+
+
 def all_onto(x: Array, kinds: Sequence[Scale], typical: Array) -> Array:
     """Windows x numbers, each column onto its own scale."""
     import numpy as np

@@ -73,3 +73,9 @@ class Series(Sequence[Point]):
         if isinstance(at, slice):
             return Series(self.windows[at], self.values[at], self.rows[at])
         return Point(self.windows[at], float(self.values[at]), int(self.rows[at]))
+
+
+def at(places: Sequence[int], many: Sequence[Series]) -> list[Series]:
+    """These places of series that are of the same windows."""
+    windows, places = tuple(many[0].windows[place] for place in places), list(places)
+    return [Series(windows, one.values[places], one.rows[places]) for one in many]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 
 from pydantic import Field
 
-from checks import learned
 from checks.base import Check, Table, View, counts
 from checks.learned import Series, Trace
 from checks.pending import NothingToJudge, Verdict
@@ -73,7 +72,7 @@ class Texts(Check):
         if not now.counts:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
         past = []
-        for one in view.history[-learned.LONGEST :]:
+        for one in view.recent:
             answer = one.answers.get(Categories(self.column).key)
             if isinstance(answer, Counts) and answer.counts:
                 past.append((one.window, described(answer), answer.total))

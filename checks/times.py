@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from checks import learned
 from checks.base import Check, Table, View
 from checks.learned import Point, Trace
 from checks.pending import CannotJudge, NothingToJudge, Verdict
@@ -60,7 +59,7 @@ class Times(Check):
         if now is None:
             raise NothingToJudge(f"{self.name}: no times to judge in {view.rows} rows")
         past = []
-        for one in view.history[-learned.LONGEST :]:
+        for one in view.recent:
             try:
                 found = self._described(one.answers, one.window)
             except CannotJudge:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -101,6 +102,20 @@ def _budget(value: Any) -> Budget | None:
     return Budget.read(value) if isinstance(value, str) else value if isinstance(value, Budget) else _no_budget()
 
 
+def _holidays(written: tuple[str, ...]) -> tuple[str, ...]:
+    from monitor import special_days  # With all countries' days, which few datasets need.
+
+    found, faults = [], []
+    for one in written:
+        try:
+            found.append(special_days.place(one))
+        except ValueError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return tuple(found)
+
+
 def _no_budget() -> NoReturn:
     raise ValueError('write such as "1 per month"')
 
@@ -131,6 +146,9 @@ class Dataset(BaseModel):
     sensitivity: Sensitivity = Field("normal", description="how narrow learned limits are: low, normal or high")
     budget: Annotated[Budget | None, BeforeValidator(_budget)] = Field(
         None, description='windows that may be false alarms: "1 per month"; none: one in ninety'
+    )
+    holidays: Annotated[Names, AfterValidator(_holidays)] = Field(
+        (), description='whose public holidays are no ordinary days: "US", "US-CA", ["DE-BY", "AT"]'
     )
     empty: Literal["fail", "ok"] = Field("fail", description='"ok": a window without rows is no failure')
     timeout: Span = Field(timedelta(minutes=10), description="a window that takes longer is killed and tried again")

@@ -55,6 +55,8 @@ def _judged(details: Mapping[str, Any]) -> list[str]:
             f"  {about}expected {details['expected']:.4g} by {details['forecast']}; "
             f"spread {details['spread']:.3g}, {details['limit']:.3g} spreads allowed ({details['windows']} windows)"
         )
+    if details.get("day"):
+        lines.append(f"  no ordinary day ({details['day']}): compared with days of rest and earlier holidays too, and pages nobody")
     widths = [f"{width:.3g} ({why})" for why, width in details.get("widths", {}).items()]
     return lines + ([f"  limits multiplied by {', '.join(widths)}"] if widths else [])
 

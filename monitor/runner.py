@@ -26,7 +26,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, Statement
 from alerts.incident import News
 from checks.result import Result
 from checks.window import Window
-from monitor import news, second_look, worker
+from monitor import news, second_look, special_days, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed, Golden
 from monitor.ended import errored, judged_at_last, outcome
@@ -318,9 +318,11 @@ class Runner:
 
 
 def same_time(dataset: Dataset, window: Window) -> list[datetime]:
-    """The starts of the windows at the same time on the last days, for windows shorter than a day: their own kind of history."""
+    """The starts of older windows that are this one's own kind of history: for windows shorter than a day those at the same time on
+    the last days, for a holiday's day the same holiday's a year before."""
     if dataset.every >= timedelta(days=1):
-        return []
+        noons = special_days.noons(dataset.holidays, window)
+        return [dataset.calendar.holding(at).start for at in noons]
     days = (window.local_start - timedelta(days=n) for n in range(1, SAME_TIME_DAYS + 1))
     return [dataset.calendar.holding(at).start for at in days]
 

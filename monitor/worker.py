@@ -27,6 +27,7 @@ from checks.recurring import recurs
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
+from monitor import special_days
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
 from monitor.judging import judged_apart, judged_together, packed
@@ -134,6 +135,7 @@ def judge(
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
     pools, pasts = _Pools(job, history, rolling), _Pasts()
+    days = special_days.of(job.dataset.holidays, _all_windows(job, history))
     results = list(_without_segments(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
@@ -149,10 +151,16 @@ def judge(
         recent = [past for past in history if since is None or past.window.start >= since]
         for segment in _segments(check, job.dataset, profile):
             view = _view(job, check, profile, recent, pools.since(since), segment, pasts)
-            view = replace(view, before=history[-1].profile.schema if history else None)
+            view = replace(view, before=history[-1].profile.schema if history else None, days=days)
             (apart if check.apart else here).append((check, view))
     share = job.dataset.budget.share(job.dataset.every) if job.dataset.budget else None
     return [*results, *judged_together(here, share)], apart
+
+
+def _all_windows(job: Job, history: Sequence[Stored]) -> list[Window]:
+    """The judged one and the earlier ones, with labels too."""
+    labelled = [Window(start, end, job.dataset.timezone) for start, end, _ in job.labelled]
+    return [job.window, *(past.window for past in history), *labelled]
 
 
 def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:

@@ -13,7 +13,7 @@ from benchmarks.healthy_tables import BEGIN, TIME, Table, holiday, month_end
 from benchmarks.healthy_year import kept, report, sort, tables, year
 from checks.histogram import Histogram
 from checks.profile import Number, Profile
-from monitor import worker
+from monitor import special_days, worker
 from monitor.job import Job
 from monitor.sources.files import Files
 
@@ -90,6 +90,16 @@ def test_a_table_that_is_done_is_not_run_again(tmp_path: Path) -> None:
     assert json.loads(first.read_text())["days"] == 3
     first.write_text(json.dumps({"known": True}))
     assert json.loads(kept(tmp_path, made, days).read_text()) == {"known": True}
+
+
+def test_holidays_are_a_key_of_the_dataset_and_a_year_of_its_own(tmp_path: Path) -> None:
+    [(plain, days)], [(named, _)] = (tables(["2=1x3"], 1, calendar) for calendar in (False, True))
+    assert (plain.dataset.holidays, named.dataset.holidays) == ((), ("DE",))
+    assert kept(tmp_path, plain, days) != kept(tmp_path, named, days)
+    known = special_days.of(("DE",), [named.window(n) for n in range(365)])
+    listed = {start for start, day in known.items() if day.kind == "holiday"}
+    assert {day for day in (BEGIN + n * DAY for n in range(365)) if holiday(day)} - listed == {BEGIN + n * DAY for n in (357, 364)}
+    assert all(map(holiday, listed))
 
 
 def test_the_widths_take_turns() -> None:
