@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
-from checks.control import TABLE, Sensitivity
+from checks.control import RECORDS, Sensitivity
 from checks.gradual import Lasting
 from checks.learned import Allowance
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
@@ -69,7 +69,7 @@ class View:
     """Columns whose values must not be shown."""
     empty_ok: bool = False
     widths: Mapping[str, float] = field(default_factory=dict)
-    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` (its own record of alarms)."""
+    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` or `segments` (their own record)."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
     accepted: Mapping[str, datetime] = field(default_factory=dict)
@@ -79,8 +79,10 @@ class View:
     @property
     def allowance(self) -> Allowance:
         """By what learned limits are multiplied."""
-        table = self.widths.get(TABLE, 1.0)
-        return Allowance(math.prod(width for why, width in self.widths.items() if why != TABLE), table)
+        people, record = (
+            math.prod(width for why, width in self.widths.items() if (why in RECORDS) is recorded) for recorded in (False, True)
+        )
+        return Allowance(people, record)
 
     @property
     def expected(self) -> frozenset[datetime]:
@@ -116,6 +118,8 @@ class Check(BaseModel):
     lasting: ClassVar[Lasting] = ""
     """Which small changes that stay are told too, where bounds are learned."""
     takes_segments: ClassVar[bool] = True
+    takes_absent: ClassVar[bool] = False
+    """It is asked of segments too that had rows lately and have none now."""
     apart: ClassVar[bool] = False
     """It runs other people's code on rows: judged in a process of its own, with its `timeout` and `memory_mb`."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -35,6 +36,8 @@ SIMPLE: dict[str, Scale] = {
 }
 COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
+EXPECTED = 12.0
+"""Rows to be expected of other values than the most frequent, from which on chance does not leave them all out."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -59,7 +62,8 @@ class Numbers(Check):
         if now.finite < self.rows_least:
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
         past = self._past(view)
-        yield self.worst(view, [*self._simple(now, past), *self._below(now, past)])
+        simple = list(self._simple(now, past))
+        yield self.worst(view, [*(_small(simple) if view.segment else simple), *self._below(now, past)])
 
     def _past(self, view: View) -> list[tuple[Past, Histogram]]:
         found = []
@@ -98,6 +102,19 @@ class Numbers(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "boolean") if c != table.time_column]
+
+
+def _small(traces: Sequence[Trace]) -> list[Trace]:
+    """Of a segment with few rows, without their spread: chance has them all be of one value now and then. That the column has but
+    one value shows in the share of the most frequent."""
+    named = {trace.title: trace for trace in traces}
+    top, spread = named["share of the most frequent value"], named["standard deviation"]
+    past = Series.of(top.past)
+    if not len(past):
+        return list(traces)
+    fewest = min(top.rows, float(past.rows.min()))
+    few = fewest * (1 - median_low(past.values.tolist())) < EXPECTED
+    return [trace for trace in traces if trace is not spread or not few]
 
 
 def described(answer: Histogram) -> dict[str, float]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checks import control
+from checks import control, discovery
 from checks.base import Check, View
-from checks.learned import Record
+from checks.learned import Learning, Record
 from checks.pending import Pending, Verdict, closed, judged, opened, recorded, weighed
 from checks.result import Result, Status
 from monitor import apart
 
 if TYPE_CHECKING:
+    from checks.judging import Weighed
     from checks.pending import Usual, Weights
     from monitor.config import Config
 
@@ -54,12 +55,12 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
     """
     first = _opened(pairs)
     usual = _weighed([(view, verdict) for _, view, verdicts in first for verdict in verdicts if isinstance(verdict, Pending)])
-    records = list(_records(first, usual, plain=share is None))
-    allowance = control.allowance(records) if share is None else control.for_budget(records, share)
+    widths = _widths(first, usual, share)
     found: list[Result] = []
     for check, view, verdicts in first:
-        wider = replace(view, widths={**view.widths, control.TABLE: allowance}) if allowance > 1 else view
-        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and v.record for v in verdicts):
+        why, allowance = widths[bool(view.segment)]
+        wider = replace(view, widths={**view.widths, why: allowance}) if allowance > 1 else view
+        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and _learned(v, view) for v in verdicts):
             # What was judged at once, by limits that were too narrow.
             found += judged(check, wider)
             continue
@@ -69,6 +70,38 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
             else:
                 found.append(_widened(verdict, allowance))
     return [replace(result, record=()) if result.record else result for result in found]
+
+
+def _widths(
+    first: Sequence[Opened], usual: Mapping[int, Weights], share: float | None
+) -> tuple[tuple[str, float], tuple[str, float]]:
+    """By what the limits of the whole table are widened, and those of its segments, each with why. Many segments must not make the
+    table blinder, so neither is part of the other's record."""
+    whole = [one for one in first if not one[1].segment]
+    records = list(_records(whole, usual, plain=share is None))
+    table = control.allowance(records) if share is None else control.for_budget(records, share)
+    parts = [one for one in first if one[1].segment]
+    segments = discovery.allowance(_discovered(parts, usual), share) if parts else 1.0
+    return (control.TABLE, table), (control.SEGMENTS, segments)
+
+
+def _learned(result: Result, view: View) -> bool:
+    """It was made at once by limits that are widened."""
+    return bool(result.record) or (view.segment is not None and result.bounds is not None and result.bounds.learned)
+
+
+def _discovered(parts: Sequence[Opened], usual: Mapping[int, Weights]) -> discovery.Judged:
+    """The numbers of segments, in groups of one column of one segment."""
+    weighed: list[tuple[Hashable, float, Weighed]] = []
+    made: list[tuple[Hashable, Result]] = []
+    for check, view, verdicts in parts:
+        group, wide = (view.segment, check.watched), view.allowance.people
+        for verdict in verdicts:
+            if isinstance(verdict, Result):
+                made += [(group, verdict)] if _learned(verdict, view) else []
+            elif not isinstance(weights := usual[id(verdict)], Exception):
+                weighed += [(group, wide, one) for one in weights if not isinstance(one, Learning)]
+    return discovery.gathered(weighed, made)
 
 
 def _opened(pairs: Sequence[Pair]) -> list[Opened]:
