@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 class Past:
     """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment).
 
-    `schema` is that window's; empty where it is not known.
+    `schema` is that window's; empty where it is not known. `whole` are the rows of all segments, 0 where that is not known.
     """
 
     window: Window
     rows: int
     answers: Answers
     schema: Schema = field(default_factory=dict)
+    whole: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class View:
     schema: Schema
     answers: Answers
     segment: str | None = None
+    whole: int = 0
+    """The rows of all segments."""
     before: Schema | None = None
     history: Sequence[Past] = ()
     reference: Answers | None = None

@@ -51,16 +51,18 @@ def judged_apart(pairs: Sequence[bytes], seconds: float) -> list[Result]:
 def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[Result]:
     """The verdicts of these checks on one window; a finding must be odd for the table too, by its own record of alarms.
 
-    `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once.
+    `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once; segments
+    have a record of their own.
     """
     first = _opened(pairs)
     usual = _weighed([(view, verdict) for _, view, verdicts in first for verdict in verdicts if isinstance(verdict, Pending)])
     widths = _widths(first, usual, share)
     found: list[Result] = []
     for check, view, verdicts in first:
-        why, allowance = widths[bool(view.segment)]
+        part = bool(view.segment)
+        why, allowance = widths[part]
         wider = replace(view, widths={**view.widths, why: allowance}) if allowance > 1 else view
-        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and _learned(v, view) for v in verdicts):
+        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and _learned(v, part) for v in verdicts):
             # What was judged at once, by limits that were too narrow.
             found += judged(check, wider)
             continue
@@ -68,7 +70,7 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
             if isinstance(verdict, Pending):
                 found.append(closed(check, wider, verdict, usual[id(verdict)]))
             else:
-                found.append(_widened(verdict, allowance))
+                found.append(_widened(verdict, allowance, part))
     return [replace(result, record=()) if result.record else result for result in found]
 
 
@@ -77,17 +79,19 @@ def _widths(
 ) -> tuple[tuple[str, float], tuple[str, float]]:
     """By what the limits of the whole table are widened, and those of its segments, each with why. Many segments must not make the
     table blinder, so neither is part of the other's record."""
-    whole = [one for one in first if not one[1].segment]
+    whole, parts = ([one for one in first if bool(one[1].segment) is part] for part in (False, True))
+    if share is not None and parts:
+        # The budget is for both.
+        share /= 2
     records = list(_records(whole, usual, plain=share is None))
     table = control.allowance(records) if share is None else control.for_budget(records, share)
-    parts = [one for one in first if one[1].segment]
     segments = discovery.allowance(_discovered(parts, usual), share) if parts else 1.0
     return (control.TABLE, table), (control.SEGMENTS, segments)
 
 
-def _learned(result: Result, view: View) -> bool:
-    """It was made at once by limits that are widened."""
-    return bool(result.record) or (view.segment is not None and result.bounds is not None and result.bounds.learned)
+def _learned(result: Result, part: bool) -> bool:
+    """It was made at once by limits that are widened: those with a record, and of a segment all that are learned."""
+    return bool(result.record) or (part and result.bounds is not None and result.bounds.learned)
 
 
 def _discovered(parts: Sequence[Opened], usual: Mapping[int, Weights]) -> discovery.Judged:
@@ -98,7 +102,7 @@ def _discovered(parts: Sequence[Opened], usual: Mapping[int, Weights]) -> discov
         group, wide = (view.segment, check.watched), view.allowance.people
         for verdict in verdicts:
             if isinstance(verdict, Result):
-                made += [(group, verdict)] if _learned(verdict, view) else []
+                made += [(group, verdict)] if _learned(verdict, True) else []
             elif not isinstance(weights := usual[id(verdict)], Exception):
                 weighed += [(group, wide, one) for one in weights if not isinstance(one, Learning)]
     return discovery.gathered(weighed, made)
@@ -125,9 +129,9 @@ def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Weights]:
     return {id(one): usual for one, usual in zip(waiting, weighed(waiting, pending[0][0]), strict=True)}
 
 
-def _widened(result: Result, allowance: float) -> Result:
+def _widened(result: Result, allowance: float, part: bool = False) -> Result:
     """What passed by the narrower limits, scored by those that hold: else what is further out would have the lower score."""
-    return replace(result, score=result.score / allowance) if result.record and result.score is not None else result
+    return replace(result, score=result.score / allowance) if _learned(result, part) and result.score is not None else result
 
 
 def _records(first: Iterable[Opened], usual: Mapping[int, Weights], plain: bool) -> Iterator[Record]:

@@ -309,6 +309,7 @@ def _view(
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
+        whole=segments.rows(profile, check, None) or 0,
         history=pasts.of(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
         labelled=_Pasts().of(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
@@ -334,7 +335,13 @@ class _Pasts:
         key = (check.where, segment, check.takes_absent, history[0].window.start if history else None, len(history))
         if key not in self.made:
             self.made[key] = [
-                Past(p.window, rows, p.profile.answers(check.where, segment), p.profile.schema)
+                Past(
+                    p.window,
+                    rows,
+                    p.profile.answers(check.where, segment),
+                    p.profile.schema,
+                    segments.rows(p.profile, check, None) or 0,
+                )
                 for p in history
                 if (rows := segments.rows(p.profile, check, segment)) is not None
             ]
