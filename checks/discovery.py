@@ -76,7 +76,7 @@ def _add(found: Judged, among: Together, some: Array, rows: list[int]) -> None:
     outs = np.minimum(among.off[:, places].min(axis=0) / wide, HIGHEST_SCORE)
     found.outs[groups] = np.maximum(found.outs[groups], np.maximum.reduceat(outs, first))
     here = np.maximum.reduceat(among.record[:, places] / wide, first, axis=1)
-    there = np.ix_(rows, groups)
+    there = np.ix_(np.array(rows), groups)
     found.record[there] = np.maximum(found.record[there], here)
 
 

@@ -38,6 +38,8 @@ COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
 EXPECTED = 12.0
 """Rows to be expected of other values than the most frequent, from which on chance does not leave them all out."""
+PLACED = 50
+"""Rows of a segment from which on single pairs of values in one place of the grid do not matter."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -105,16 +107,19 @@ class Numbers(Check):
 
 
 def _small(traces: Sequence[Trace]) -> list[Trace]:
-    """Of a segment with few rows, without their spread: chance has them all be of one value now and then. That the column has but
-    one value shows in the share of the most frequent."""
+    """Of a segment with few rows, without what chance alone moves a long way: the spread, where all rows may well be of one value
+    (a column that has but one value shows in the share of the most frequent), and the share of values that are not whole, of which
+    two that fall into one place of the grid are no longer known."""
     named = {trace.title: trace for trace in traces}
-    top, spread = named["share of the most frequent value"], named["standard deviation"]
+    top = named["share of the most frequent value"]
     past = Series.of(top.past)
     if not len(past):
         return list(traces)
     fewest = min(top.rows, float(past.rows.min()))
-    few = fewest * (1 - median_low(past.values.tolist())) < EXPECTED
-    return [trace for trace in traces if trace is not spread or not few]
+    unsure = {"share of values that are not whole"} if fewest < PLACED else set()
+    if fewest * (1 - median_low(past.values.tolist())) < EXPECTED:
+        unsure.add("standard deviation")
+    return [trace for trace in traces if trace.title not in unsure]
 
 
 def described(answer: Histogram) -> dict[str, float]:

@@ -153,7 +153,7 @@ def judge(values: Values, **more: object) -> list[Result]:
     dataset = made.dataset.model_copy(update=more)
     [(_, found)] = verdicts(Task(dataset, Files(), windows, stored, measures=False, history=PAST))
     assert not [r.message for r in found.results if r.status is Status.ERRORED]
-    return found.results
+    return list(found.results)
 
 
 def failed(results: Sequence[Result]) -> list[Result]:
