@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from alerts.inhibition import inhibitor
 from alerts.problem import Problem, State
+from alerts.routing import Route
+from alerts.slack import Slack
 from benchmarks.healthy_segments import BY, Segmented, cut
 from checks import control, discovery, learned
 from checks.discovery import Judged
@@ -21,12 +24,15 @@ from checks.profile import Number, Profile
 from checks.result import Family, Result, Severity, Status
 from checks.row_count import RowCount
 from checks.window import Window
-from monitor import segments
+from monitor import backtest, segments
+from monitor.config import Config
 from monitor.dataset import Dataset
+from monitor.job import Measured
 from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
 
 if TYPE_CHECKING:
+    from alerts.message import Message
     from benchmarks.healthy_tables import Values
 
 PAST = 57
@@ -145,15 +151,20 @@ def table() -> tuple[Segmented, dict[datetime, bytes], Profile]:
     return made, stored, made.last
 
 
-def judge(values: Values, **more: object) -> list[Result]:
+def seen(values: Values, **more: object) -> tuple[Dataset, Window, Measured]:
+    """The table's last day with these values, judged after the days before."""
     made, stored, last = table()
     made.last = last
     windows = [made.window(number) for number in range(PAST + 1)]
     stored = {**stored, windows[-1].start: made.counted(values).to_bytes()}
     dataset = made.dataset.model_copy(update=more)
-    [(_, found)] = verdicts(Task(dataset, Files(), windows, stored, measures=False, history=PAST))
+    [(window, found)] = verdicts(Task(dataset, Files(), windows, stored, measures=False, history=PAST))
     assert not [r.message for r in found.results if r.status is Status.ERRORED]
-    return list(found.results)
+    return dataset, window, found
+
+
+def judge(values: Values, **more: object) -> list[Result]:
+    return list(seen(values, **more)[2].results)
 
 
 def failed(results: Sequence[Result]) -> list[Result]:
@@ -246,6 +257,37 @@ def test_healthy_segments_keep_within_the_budget() -> None:
     assert len(found) == 60
     # One in ninety is allowed; three of sixty come by chance once in thirty times.
     assert len(days) <= 3
+
+
+# What is told.
+
+
+def opening(values: Values) -> list[Message]:
+    dataset, window, found = seen(values)
+    team = Slack.model_validate({"token": "xoxb-nobody", "channel": "#nobody"})
+    config = Config(Path(), datasets={dataset.name: dataset}, channels={"team": team}, routes=(Route(to=("team",)),))
+    sent = backtest.told(config, [(dataset, window, found)]).sent
+    return [one.outgoing.message for one in sent if one.outgoing.form == "root"]
+
+
+def test_what_shows_in_the_table_and_in_a_segment_is_told_once_and_names_the_segment() -> None:
+    values = nulls(table()[0].values(PAST), SECOND)
+    assert {r.segment for r in failed(judge(values)) if r.check == "missing(c0)"} == {None, SECOND}
+    [said] = opening(values)
+    assert {fact.label: fact.value for fact in said.facts}["Where"] == SECOND
+
+
+def test_a_segment_without_rows_explains_the_other_mix_of_its_column() -> None:
+    values = without(table()[0].values(PAST), SECOND)
+    assert f"mix({BY})" in {r.check for r in failed(judge(values))}
+    said = [message.text for message in opening(values)]
+    assert [text for text in said if "row_count is 0" in text]
+    assert not [text for text in said if f"mix({BY})" in text]
+
+
+def test_three_times_the_rows_of_the_largest_segment_blame_no_other() -> None:
+    found = failed(judge(thrice(table()[0].values(PAST), f"{BY}=segment 0")))
+    assert {r.segment for r in found if r.segment} == {f"{BY}=segment 0"}
 
 
 # What explains what.
