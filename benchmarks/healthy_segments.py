@@ -1,19 +1,30 @@
-"""Healthy tables with segments made up: many rows in a few of them, a few rows in many. The same for the same seed."""
+"""Healthy tables with segments made up: many rows in a few of them, a few rows in many. The same for the same seed.
+
+    python -m benchmarks.healthy_segments [--seeds 1 2] [--days 120] [--segments 20] [--columns 8] [--rows 1500]
+
+judges them day by day, after the days before: every day with a finding is a false alarm.
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
-from collections.abc import Mapping
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.healthy_tables import BEGIN, DAY, TIME, Column, Rhythm, Table, answers
+from benchmarks.tables import table
 from checks.histogram import Histogram
+from checks.learned import SETTLED
 from checks.profile import Number, Profile
+from checks.result import Severity, Status
 from monitor.dataset import Dataset
 from monitor.measuring.grid import pinned
+from monitor.replaying import Task, verdicts
+from monitor.sources.files import Files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,4 +126,35 @@ def cut(values: Values, kept: Any) -> Values:
     return {name: (found[kept], gaps[kept]) for name, (found, gaps) in values.items()}
 
 
-__all__ = ["BY", "Mapping", "Segmented", "cut"]
+def days(made: Segmented, number: int) -> list[str]:
+    """The table's seed, and of so many days those with a finding: in the whole table, in a segment, critical in a segment, in a
+    segment once the history was long enough."""
+    windows = [made.window(day) for day in range(number)]
+    stored = {window.start: made.profile(day).to_bytes() for day, window in enumerate(windows)}
+    found = verdicts(Task(made.dataset, Files(), windows, stored, measures=False))
+    bad = [(day, r) for day, (_, measured) in enumerate(found) for r in measured.results if r.status is Status.FAILED]
+    parts = [(day, r) for day, r in bad if r.segment]
+    counted = [
+        {day for day, r in bad if not r.segment},
+        {day for day, _ in parts},
+        {day for day, r in parts if r.severity is Severity.CRITICAL},
+        {day for day, _ in parts if day >= SETTLED},
+    ]
+    return [str(made.seed), *(str(len(one)) for one in counted)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    asked = argparse.ArgumentParser(prog="python -m benchmarks.healthy_segments", description="healthy tables with segments")
+    asked.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    asked.add_argument("--days", type=int, default=120)
+    asked.add_argument("--segments", type=int, default=20)
+    asked.add_argument("--columns", type=int, default=8)
+    asked.add_argument("--rows", type=int, default=1500)
+    given = asked.parse_args(arguments)
+    made = [Segmented(f"s{seed}", given.columns, seed, rows=given.rows, segments=given.segments) for seed in given.seeds]
+    head = ["seed", "days: whole table", "a segment", "critical in a segment", f"a segment, from day {SETTLED} on"]
+    sys.stdout.write(table(head, [days(one, given.days) for one in made]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
