@@ -13,6 +13,7 @@ from checks.base import Check, Past, Table, View, histogram
 from checks.distance import Distance
 from checks.histogram import Histogram
 from checks.learned import Series, Trace
+from checks.limits import EXPECTED
 from checks.once import gathered_once
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
@@ -36,8 +37,6 @@ SIMPLE: dict[str, Scale] = {
 }
 COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
-EXPECTED = 12.0
-"""Rows to be expected of other values than the most frequent, from which on chance does not leave them all out."""
 PLACED = 50
 """Rows of a segment from which on single pairs of values in one place of the grid do not matter."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)

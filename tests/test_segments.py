@@ -13,8 +13,12 @@ import pytest
 from alerts.inhibition import inhibitor
 from alerts.problem import Problem, State
 from checks import discovery, learned
+from checks.base import Past, View
 from checks.discovery import Judged
-from checks.profile import Number, Profile
+from checks.distinct import Distinct
+from checks.numbers import Numbers
+from checks.pending import judged as judge
+from checks.profile import Answer, Counts, Grid, Histogram, Number, Profile
 from checks.result import Family, Result, Severity, Status
 from checks.row_count import RowCount
 from checks.window import Window
@@ -143,3 +147,54 @@ def test_a_segment_without_rows_explains_itself_and_its_column_and_nothing_else(
     )
     assert [inhibitor(one, [gone]) for one in (same, column, other, whole)] == [1, 1, None, None]
     assert inhibitor(other, [problem(Family.ARRIVAL, "row_count")]) == 1
+
+
+# What chance does to few rows.
+
+
+def view(now: Answer, past: Sequence[Answer], key: str, rows: int, segment: str | None = "country=DE") -> View:
+    windows = [Window(BEGIN + n * DAY, BEGIN + (n + 1) * DAY) for n in range(len(past) + 1)]
+    history = [Past(window, rows, {key: one}) for window, one in zip(windows, past, strict=False)]
+    return View(windows[-1], windows[-1].end, rows, {"c": "string"}, {key: now}, segment, history=history)
+
+
+def counted(**rows: int) -> Counts:
+    return Counts(rows, distinct=len(rows))
+
+
+@pytest.mark.parametrize(("segment", "status"), [("country=DE", Status.SKIPPED), (None, Status.FAILED)])
+def test_a_seldom_value_that_is_not_there_is_no_finding_in_a_segment(segment: str | None, status: Status) -> None:
+    usual = counted(a=20, b=15, c=4)
+    [said] = judge(Distinct(column="c"), view(counted(a=22, b=17), [usual] * 40, "categories(c)", 39, segment))
+    assert said.status is status
+
+
+def test_values_that_are_always_there_are_counted_in_a_segment_whatever_came_by_once() -> None:
+    usual = [counted(a=200, b=150, c=40)] * 39
+    [said] = judge(Distinct(column="c"), view(counted(a=200, b=190), [*usual, counted(a=200, b=189, x=1)], "categories(c)", 390))
+    assert said.status is Status.FAILED
+
+
+def flags(ones: int, rows: int) -> Histogram:
+    grid = Grid(0.0, 1.0)
+    buckets = {grid.bucket(value): (n, value * n) for value, n in ((0.0, rows - ones), (1.0, ones)) if n}
+    return Histogram.of(grid, buckets, low=0.0, high=1.0 if ones else 0.0)
+
+
+@pytest.mark.parametrize(("segment", "status"), [("country=DE", Status.PASSED), (None, Status.FAILED)])
+def test_few_rows_that_are_all_alike_are_no_finding_in_a_segment(segment: str | None, status: Status) -> None:
+    past = [flags(2 + day % 5, 9) for day in range(40)]
+    [said] = judge(Numbers(column="c"), view(flags(0, 9), past, "distribution(c)", 9, segment))
+    assert said.status is status
+
+
+def test_as_many_rows_as_lately_are_no_finding_whatever_the_others_had() -> None:
+    past = [counted(a=1)] * 40
+    seen = view(counted(a=1), past, "categories(c)", 50)
+    seen = replace(seen, whole=5000, history=[replace(one, whole=500) for one in seen.history])
+    [said] = judge(RowCount(), seen)
+    assert (said.status, said.value) == (Status.PASSED, 50)
+    [gone] = judge(RowCount(), replace(seen, rows=0))
+    assert gone.status is Status.FAILED
+    [bounded] = judge(RowCount(at_least=10), replace(seen, rows=0))
+    assert bounded.message == "row_count is 0, at least 10 needed (usual: 50, 40 windows)"
