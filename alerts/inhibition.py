@@ -25,7 +25,14 @@ def _causes(cause: Problem, problem: Problem) -> bool:
         return False
     if cause.family is Family.LAYOUT:
         return cause.column is None or cause.column == problem.column
+    if cause.family is Family.ARRIVAL and cause.segment:
+        return _within(cause.segment, problem)
     return cause.family is Family.SOURCE or (cause.family is Family.ARRIVAL and cause.kind not in NOT_THE_DATA)
+
+
+def _within(segment: str, problem: Problem) -> bool:
+    """What a segment's rows explain: its own values, and that the column it is a value of looks different. All else stays news."""
+    return problem.segment == segment or (not problem.segment and problem.column == segment.partition("=")[0])
 
 
 def _consequence(problem: Problem) -> bool:

@@ -175,14 +175,18 @@ class Table:
     def profile(self, number: int) -> Profile:
         """What measuring a day comes to; call it day by day, as grids are pinned by the day before."""
         values = self.values(number)
-        grids = pinned([self.last]) if self.last else {}
-        answers: dict[str, Answer] = {"rows": Number(len(values[TIME][0]), "add"), "repeats": Number(0)}
-        for name, type_ in self.schema.items():
-            answers |= _answers(name, type_, *values[name], grids)
-        times = values[TIME][0]
-        answers[f"newest({TIME})"] = Number(float(times.max()) if len(times) else None, "max")
-        self.last = Profile(self.schema, len(times), {("", ""): answers})
+        found = answers(self.schema, values, pinned([self.last]) if self.last else {})
+        self.last = Profile(self.schema, len(values[TIME][0]), {("", ""): {**found, "repeats": Number(0)}})
         return self.last
+
+
+def answers(schema: Mapping[str, str], values: Values, grids: Mapping[str, Grid]) -> dict[str, Answer]:
+    """What the automatic checks ask of these rows, but for what is asked of whole windows only."""
+    times = values[TIME][0]
+    found: dict[str, Answer] = {"rows": Number(len(times), "add")}
+    for name, type_ in schema.items():
+        found |= _answers(name, type_, *values[name], grids)
+    return {**found, f"newest({TIME})": Number(float(times.max()) if len(times) else None, "max")}
 
 
 def _answers(name: str, type_: str, values: Any, missing: NDArray[np.bool_], grids: Mapping[str, Grid]) -> dict[str, Answer]:

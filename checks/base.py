@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
-from checks.control import TABLE, Sensitivity
+from checks.control import RECORDS, Sensitivity
 from checks.gradual import Lasting
 from checks.learned import Allowance
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Past:
     """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment).
 
-    `schema` is that window's; empty where it is not known.
+    `schema` is that window's; empty where it is not known. `whole` are the rows of all segments, 0 where that is not known.
     """
 
     window: Window
@@ -46,6 +46,7 @@ class Past:
     schema: Schema = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What checks made of these answers before, for the next window that looks back at them."""
+    whole: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class View:
     schema: Schema
     answers: Answers
     segment: str | None = None
+    whole: int = 0
+    """The rows of all segments."""
     before: Schema | None = None
     history: Sequence[Past] = ()
     reference: Answers | None = None
@@ -72,7 +75,7 @@ class View:
     """Columns whose values must not be shown."""
     empty_ok: bool = False
     widths: Mapping[str, float] = field(default_factory=dict)
-    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` (its own record of alarms)."""
+    """What learned limits are multiplied by, and why: `sensitivity`, `not useful`, `table` or `segments` (their own record)."""
     marks: Mapping[datetime, str] = field(default_factory=dict)
     """What people said of earlier windows: start -> `expected` (unusual and fine) or `bad` (no example of normal)."""
     days: Mapping[datetime, Special] = field(default_factory=dict)
@@ -84,8 +87,10 @@ class View:
     @property
     def allowance(self) -> Allowance:
         """By what learned limits are multiplied."""
-        table = self.widths.get(TABLE, 1.0)
-        return Allowance(math.prod(width for why, width in self.widths.items() if why != TABLE), table)
+        people, record = (
+            math.prod(width for why, width in self.widths.items() if (why in RECORDS) is recorded) for recorded in (False, True)
+        )
+        return Allowance(people, record)
 
     @property
     def recent(self) -> Sequence[Past]:
@@ -128,6 +133,8 @@ class Check(BaseModel):
     lasting: ClassVar[Lasting] = ""
     """Which small changes that stay are told too, where bounds are learned."""
     takes_segments: ClassVar[bool] = True
+    takes_absent: ClassVar[bool] = False
+    """It is asked of segments too that had rows lately and have none now."""
     apart: ClassVar[bool] = False
     """It runs other people's code on rows: judged in a process of its own, with its `timeout` and `memory_mb`."""
 

@@ -7,9 +7,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from checks.learned import Record, together
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
 
 Sensitivity = Literal["low", "normal", "high"]
 WIDTHS: dict[Sensitivity, float] = {"low": 1.5, "normal": 1.0, "high": 0.75}
@@ -20,6 +26,9 @@ WIDEST_BUDGET = 5.0
 """Nor does a budget more than this: a table that is so restless is better told what is usual."""
 TABLE = "table"
 """Under which name the table's own record widens."""
+SEGMENTS = "segments"
+"""Under which name that of its segments does."""
+RECORDS = frozenset({TABLE, SEGMENTS})
 FORGIVEN = 1
 """Windows of the history that may have been further out than the limits."""
 FEWEST = 8
@@ -79,11 +88,18 @@ def for_budget(records: Iterable[Record], share: float) -> float:
     The furthest out that each window of the history was, over all numbers, is one record, whose tail is drawn out to that
     share: the same with 5 columns and with 500, and for windows so short that the history holds none to spare.
     """
-    outs = sorted(out for _, out in together(list(records)))
-    if len(outs) < FEWEST:
-        return 1.0
-    at = int(TAIL * len(outs))
-    beyond = outs[at + 1 :] or outs[at:]
-    mean = sum(out - outs[at] for out in beyond) / len(beyond)
-    tail = outs[at] + mean * math.log((1 - TAIL) / share) if share < 1 - TAIL else outs[int((1 - share) * (len(outs) - 1))]
-    return min(max(tail * OWN, 1.0), WIDEST_BUDGET)
+    outs = [[out] for _, out in together(list(records))]
+    return min(max(float(drawn_out(outs, share)[0]), 1.0), WIDEST_BUDGET) if len(outs) >= FEWEST else 1.0
+
+
+def drawn_out(outs: ArrayLike, share: float) -> Array:
+    """How far out no more than this share of windows are to be expected, per number; `outs` is windows x numbers, at least 8."""
+    import numpy as np
+
+    ordered = np.sort(np.asarray(outs, dtype=np.float64), axis=0)
+    if share >= 1 - TAIL:
+        return np.asarray(ordered[int((1 - share) * (len(ordered) - 1))] * OWN)
+    at = int(TAIL * len(ordered))
+    beyond = ordered[at + 1 :] if len(ordered) > at + 1 else ordered[at:]
+    mean = (beyond - ordered[at]).mean(axis=0)
+    return np.asarray((ordered[at] + mean * math.log((1 - TAIL) / share)) * OWN)

@@ -20,6 +20,8 @@ RARE = 1e-4
 NARROWEST = 5.0
 """Spreads that are always allowed: noise of a bell shape comes so far once in two million windows."""
 
+EXPECTED = 12.0
+"""Rows to be expected of some kind, from which on chance does not leave out all of them: twelve once in 160,000 times."""
 PAGE = 2.0
 """Limits, not widened, from which on somebody may be woken; also the score that says so."""
 APART = 4 / 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from checks import learned
+from checks import learned, limits
 from checks.attribute import recurs
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
@@ -37,8 +37,6 @@ class Mix(Check):
     most: ClassVar[int] = 100
     single: ClassVar[int] = 12
     """Values that are looked at one by one."""
-    expected: ClassVar[float] = 12.0
-    """Rows to be expected of a value from which on chance does not take all of them: of twelve once in 160,000 times."""
 
     column: str = Field(description="the column to look at")
 
@@ -89,7 +87,7 @@ class Mix(Check):
 
         found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
         gone = (rows == 0) * usual
-        by_chance = float(gone[-1][usual * now.total < self.expected].sum())
+        by_chance = float(gone[-1][usual * now.total < limits.EXPECTED].sum())
         # What is new here is an absence, and chance takes a rare value now and then: nothing that lasts is told of it.
         one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True, lasting="")
         found.append(replace(one, least=by_chance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from checks.gathering import numbered
 from checks.grid import Grid
 from checks.histogram import Histogram
 from checks.learned import Series, Trace
+from checks.limits import EXPECTED
 from checks.once import gathered_once
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
@@ -41,6 +43,8 @@ OF_SHAPE = ("standard deviation", "share of the most frequent value")
 """Those that say nothing of what the values are."""
 COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
+PLACED = 50
+"""Rows of a segment from which on single pairs of values in one place of the grid do not matter."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -66,6 +70,7 @@ class Numbers(Check):
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
         past = self._past(view)
         simple = list(self._simple(now, past))
+        simple = _small(simple) if view.segment else simple
         if recurs(now, [h for _, h in past]):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
@@ -125,6 +130,22 @@ def below(histograms: Sequence[Histogram], grid: Grid, ends: Array) -> Array:
     place = np.repeat(np.arange(len(cells)) * wide, [len(c.keys) for c in cells]) + np.searchsorted(ends, lower, side="right")[code]
     rows = np.bincount(place, np.concatenate([c.rows for c in cells]), len(cells) * wide).reshape(-1, wide)
     return np.asarray(np.cumsum(rows, axis=1)[:, :-1] / np.maximum(rows.sum(axis=1, keepdims=True), 1.0))
+
+
+def _small(traces: Sequence[Trace]) -> list[Trace]:
+    """Of a segment with few rows, without what chance alone moves a long way: the spread, where all rows may well be of one value
+    (a column that has but one value shows in the share of the most frequent), and the share of values that are not whole, of which
+    two that fall into one place of the grid are no longer known."""
+    named = {trace.title: trace for trace in traces}
+    top = named["share of the most frequent value"]
+    past = Series.of(top.past)
+    if not len(past):
+        return list(traces)
+    fewest = min(top.rows, float(past.rows.min()))
+    unsure = {"share of values that are not whole"} if fewest < PLACED else set()
+    if fewest * (1 - median_low(past.values.tolist())) < EXPECTED:
+        unsure.add("standard deviation")
+    return [trace for trace in traces if trace.title not in unsure]
 
 
 def described(answer: Histogram) -> dict[str, float]:

@@ -44,10 +44,17 @@ def opened(check: Check, view: View) -> list[Verdict]:
     found: list[Verdict] = []
     try:
         for verdict in check.judge(view):
-            found.append(people.heard(verdict, view) if isinstance(verdict, Result) else verdict)
+            found.append(people.heard(verdict, view) if isinstance(verdict, Result) else _at_once(verdict, view))
     except Exception as fault:  # A check's own fault must not take the window's other verdicts with it.
         found.append(_instead(check, view, fault))
     return found
+
+
+def _at_once(pending: Pending, view: View) -> Pending:
+    """What lasts is told of the whole table: of many small segments some always has a week of its own."""
+    if not view.segment:
+        return pending
+    return replace(pending, traces=[replace(trace, lasting="") if trace.lasting else trace for trace in pending.traces])
 
 
 def weighed(pending: Sequence[Pending], view: View) -> list[Weights]:

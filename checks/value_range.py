@@ -11,6 +11,7 @@ from pydantic import Field
 
 from checks import learned, limits
 from checks.base import Check, Past, Table, View, bounds_in_words, number
+from checks.control import SEGMENTS
 from checks.pending import CannotJudge, NothingToJudge
 from checks.profile import Answers, Histogram
 from checks.question import Distribution, Question, Scalar, Schema, column_kind
@@ -117,7 +118,8 @@ class ValueRange(Check):
         least, most = min(lows), max(highs)
         # A constant column has no range: then its own size is the measure. Halves, so that no difference overflows.
         room = max(most / 2 - least / 2, abs(most) / 2, abs(least) / 2, 0.5) if most == least else most / 2 - least / 2
-        wide = view.allowance.people * limits.unsure(len(seen))
+        # One rule for each value of all windows: a segment's is one of many.
+        wide = view.allowance.people * view.widths.get(SEGMENTS, 1.0) * limits.unsure(len(seen))
         below, above = (wide * max(room, _tail(ends) / 2) for ends in ([-lo for lo in lows], highs))
         score = min(max((least / 2 - low / 2) / below, (high / 2 - most / 2) / above, 0.0), HIGHEST_SCORE)
         usual = f"usual: {amount(least, self.unit)} to {amount(most, self.unit)}, {len(seen)} windows"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checks import control
+from checks import control, discovery
 from checks.base import Check, View
-from checks.learned import Record
+from checks.learned import Learning, Record
 from checks.pending import Pending, Verdict, closed, judged, opened, recorded, weighed
 from checks.result import Result, Status
 from monitor import apart
 
 if TYPE_CHECKING:
+    from checks.judging import Weighed
     from checks.pending import Usual, Weights
     from monitor.config import Config
 
@@ -50,16 +51,18 @@ def judged_apart(pairs: Sequence[bytes], seconds: float) -> list[Result]:
 def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[Result]:
     """The verdicts of these checks on one window; a finding must be odd for the table too, by its own record of alarms.
 
-    `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once.
+    `share` of the windows may be false alarms, where the dataset has a budget. All learned numbers are weighed at once; segments
+    have a record of their own.
     """
     first = _opened(pairs)
     usual = _weighed([(view, verdict) for _, view, verdicts in first for verdict in verdicts if isinstance(verdict, Pending)])
-    records = list(_records(first, usual, plain=share is None))
-    allowance = control.allowance(records) if share is None else control.for_budget(records, share)
+    widths = _widths(first, usual, share)
     found: list[Result] = []
     for check, view, verdicts in first:
-        wider = replace(view, widths={**view.widths, control.TABLE: allowance}) if allowance > 1 else view
-        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and v.record for v in verdicts):
+        part = bool(view.segment)
+        why, allowance = widths[part]
+        wider = replace(view, widths={**view.widths, why: allowance}) if allowance > 1 else view
+        if allowance > 1 and any(isinstance(v, Result) and v.status is Status.FAILED and _learned(v, part) for v in verdicts):
             # What was judged at once, by limits that were too narrow.
             found += judged(check, wider)
             continue
@@ -67,8 +70,42 @@ def judged_together(pairs: Sequence[Pair], share: float | None = None) -> list[R
             if isinstance(verdict, Pending):
                 found.append(closed(check, wider, verdict, usual[id(verdict)]))
             else:
-                found.append(_widened(verdict, allowance))
+                found.append(_widened(verdict, allowance, part))
     return [replace(result, record=()) if result.record else result for result in found]
+
+
+def _widths(
+    first: Sequence[Opened], usual: Mapping[int, Weights], share: float | None
+) -> tuple[tuple[str, float], tuple[str, float]]:
+    """By what the limits of the whole table are widened, and those of its segments, each with why. Many segments must not make the
+    table blinder, so neither is part of the other's record."""
+    whole, parts = ([one for one in first if bool(one[1].segment) is part] for part in (False, True))
+    if share is not None and parts:
+        # The budget is for both.
+        share /= 2
+    records = list(_records(whole, usual, plain=share is None))
+    table = control.allowance(records) if share is None else control.for_budget(records, share)
+    segments = discovery.allowance(_discovered(parts, usual), share) if parts else 1.0
+    return (control.TABLE, table), (control.SEGMENTS, segments)
+
+
+def _learned(result: Result, part: bool) -> bool:
+    """It was made at once by limits that are widened: those with a record, and of a segment all that are learned."""
+    return bool(result.record) or (part and result.bounds is not None and result.bounds.learned)
+
+
+def _discovered(parts: Sequence[Opened], usual: Mapping[int, Weights]) -> discovery.Judged:
+    """The numbers of segments, in groups of one column of one segment."""
+    weighed: list[tuple[Hashable, float, Weighed]] = []
+    made: list[tuple[Hashable, Result]] = []
+    for check, view, verdicts in parts:
+        group, wide = (view.segment, check.watched), view.allowance.people
+        for verdict in verdicts:
+            if isinstance(verdict, Result):
+                made += [(group, verdict)] if _learned(verdict, True) else []
+            elif not isinstance(weights := usual[id(verdict)], Exception):
+                weighed += [(group, wide, one) for one in weights if not isinstance(one, Learning)]
+    return discovery.gathered(weighed, made)
 
 
 def _opened(pairs: Sequence[Pair]) -> list[Opened]:
@@ -84,17 +121,21 @@ def _about(check: Check, view: View) -> tuple[object, ...]:
 
 
 def _weighed(pending: Sequence[tuple[View, Pending]]) -> dict[int, Weights]:
-    """What is usual of the numbers of each verdict that waits for it, by its identity."""
-    if not pending:
-        return {}
-    # Of one window; what people said of the windows before it is the same for all.
-    waiting = [one for _, one in pending]
-    return {id(one): usual for one, usual in zip(waiting, weighed(waiting, pending[0][0]), strict=True)}
+    """What is usual of the numbers of each verdict that waits for it, by its identity. Those of the whole table by themselves: how
+    many segments' numbers there are makes them no less sure."""
+    found: dict[int, Weights] = {}
+    for part in (False, True):
+        # Of one window; what people said of the windows before it is the same for all.
+        waiting = [(view, one) for view, one in pending if bool(view.segment) is part]
+        if waiting:
+            usual = weighed([one for _, one in waiting], waiting[0][0])
+            found |= {id(one): weights for (_, one), weights in zip(waiting, usual, strict=True)}
+    return found
 
 
-def _widened(result: Result, allowance: float) -> Result:
+def _widened(result: Result, allowance: float, part: bool = False) -> Result:
     """What passed by the narrower limits, scored by those that hold: else what is further out would have the lower score."""
-    return replace(result, score=result.score / allowance) if result.record and result.score is not None else result
+    return replace(result, score=result.score / allowance) if _learned(result, part) and result.score is not None else result
 
 
 def _records(first: Iterable[Opened], usual: Mapping[int, Weights], plain: bool) -> Iterator[Record]:

@@ -27,7 +27,7 @@ from checks.recurring import recurs
 from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import amount
-from monitor import special_days
+from monitor import segments, special_days
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.job import Job, Measured, State
 from monitor.judging import judged_apart, judged_together, packed
@@ -136,7 +136,7 @@ def judge(
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
     pools, pasts = _Pools(job, history, rolling), _Pasts()
     days = special_days.of(job.dataset.holidays, _all_windows(job, history))
-    results = list(_without_segments(job.dataset, checks, profile.schema))
+    results = list(segments.not_there(job.dataset, checks, profile.schema))
     for check in checks:
         gone = [c for c in check.watched if c not in profile.schema]
         if gone:
@@ -149,7 +149,7 @@ def judge(
             continue
         since = accepted_since(job.accepted, check)
         recent = [past for past in history if since is None or past.window.start >= since]
-        for segment in _segments(check, job.dataset, profile):
+        for segment in segments.of(check, job.dataset, profile, [past.profile for past in recent[-segments.LATELY :]]):
             view = _view(job, check, profile, recent, pools.since(since), segment, pasts)
             view = replace(view, before=history[-1].profile.schema if history else None, days=days)
             (apart if check.apart else here).append((check, view))
@@ -209,14 +209,6 @@ def _said_of_a_sample(profile: Profile) -> tuple[int, float] | None:
     return (profile.rows, whole.value or 0) if isinstance(whole, Number) else None
 
 
-def _without_segments(dataset: Dataset, checks: Iterable[Check], schema: Schema) -> Iterable[Result]:
-    """A column to segment by that is not there: else its checks would fall silent."""
-    for by in dict.fromkeys(by for check in checks for by in _by(check, dataset)):
-        if by not in schema:
-            said = f"segments: there is no column {by} (there are: {', '.join(schema)})"
-            yield Result("segments", "segments", Family.LAYOUT, Status.ERRORED, said, by)
-
-
 def chosen(dataset: Dataset, schema: Schema, history: Sequence[Stored] = ()) -> list[Check]:
     """The user's checks, then the automatic ones that the user did not write himself.
 
@@ -238,7 +230,7 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
     for check in checks:
         if any(c not in schema for c in check.watched):
             continue
-        for by in (None, *(by for by in _by(check, dataset) if by in schema)):
+        for by in (None, *(by for by in segments.columns(check, dataset) if by in schema)):
             # Also where it asks nothing: the number of rows is part of every answer.
             here = asked.setdefault(Population(check.where, by), {})
             for question in check.questions(schema):
@@ -321,17 +313,6 @@ def grids(job: Job, history: Sequence[Stored]) -> Mapping[str, Grid]:
     return pinned([*([golden] if golden else ()), *(past.profile for past in history)])
 
 
-def _by(check: Check, dataset: Dataset) -> tuple[str, ...]:
-    if not check.takes_segments:
-        return ()
-    return dataset.segments if check.segments is None else check.segments
-
-
-def _segments(check: Check, dataset: Dataset, profile: Profile) -> list[str | None]:
-    found = [s for by in _by(check, dataset) for s in profile.segments(check.where, by)]
-    return [None, *found]
-
-
 def _view(
     job: Job,
     check: Check,
@@ -344,10 +325,11 @@ def _view(
     return View(
         window=job.window,
         now=job.now,
-        rows=_rows(profile, check.where, segment) or 0,
+        rows=segments.rows(profile, check, segment) or 0,
         schema=profile.schema,
         answers=profile.answers(check.where, segment),
         segment=segment,
+        whole=segments.rows(profile, check, None) or 0,
         history=pasts.of(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
         labelled=_Pasts().of(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
@@ -367,24 +349,25 @@ def _view(
 class _Pasts:
     """The earlier windows as checks see them: made once for all that look at the same rows of the same windows."""
 
-    made: dict[tuple[str | None, str | None, datetime | None, int], list[Past]] = field(default_factory=dict)
+    made: dict[tuple[str | None, str | None, bool, datetime | None, int], list[Past]] = field(default_factory=dict)
 
     def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
-        key = (check.where, segment, history[0].window.start if history else None, len(history))
+        key = (check.where, segment, check.takes_absent, history[0].window.start if history else None, len(history))
         part = check.where, segment
         if key not in self.made:
             self.made[key] = [
-                Past(p.window, rows, p.profile.answers(*part), p.profile.schema, p.profile.kept(*part))
+                Past(
+                    p.window,
+                    rows,
+                    p.profile.answers(*part),
+                    p.profile.schema,
+                    p.profile.kept(*part),
+                    segments.rows(p.profile, check, None) or 0,
+                )
                 for p in history
-                if (rows := _rows(p.profile, *part)) is not None
+                if (rows := segments.rows(p.profile, check, segment)) is not None
             ]
         return self.made[key]
-
-
-def _rows(profile: Profile, where: str | None, segment: str | None) -> int | None:
-    """Rows of that part of the window; None where it was not measured then (a check added since)."""
-    answer = profile.answers(where, segment).get("rows")
-    return int(answer.value or 0) if isinstance(answer, Number) else None
 
 
 def _result(check: Check, status: Status, message: str) -> Result:

@@ -114,13 +114,22 @@ ORDERS = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.csv", budget="1 p
 NOW = MONDAY + 60 * DAY
 
 
-def opened(store: Store, number: int, ago: int, learned_: bool = True, useless: bool = False, subject: str = "orders") -> None:
+def opened(
+    store: Store, number: int, ago: int, learned_: bool = True, useless: bool = False, subject: str = "orders", segment: str = ""
+) -> None:
     """An incident that opened so many days ago on one result."""
     at = NOW - ago * DAY
     incident = {"id": number, "subject": subject, "family": "quality", "severity": "warning", "revision": 1, "reopened": 0}
     with store.begin() as connection:
         connection.execute(insert(incidents).values(**incident, since=at - DAY, opened_at=at, resolved_at=at + DAY / 2))
-        row = {"dataset": subject, "check": "missing(a)", "kind": "missing", "family": "quality", "status": "failed"}
+        row = {
+            "dataset": subject,
+            "check": "missing(a)",
+            "kind": "missing",
+            "family": "quality",
+            "status": "failed",
+            "segment": segment,
+        }
         when = {"window_start": at - DAY, "window_end": at, "at": at}
         connection.execute(insert(results).values(**row, **when, learned=learned_, message=""))
         if useless:
@@ -146,6 +155,13 @@ def test_what_happened_is_counted_over_the_budgets_own_period(store: Store) -> N
     assert over is not None
     assert over["over"]
     assert ": over the budget; sensitivity" in budgets.words(over)
+
+
+def test_what_was_found_in_a_segment_counts_too(store: Store) -> None:
+    opened(store, 1, ago=2, segment="country=DE")
+    found = budgets.spent(store, ORDERS, NOW)
+    assert found is not None
+    assert found["incidents"] == 1
 
 
 def test_status_has_a_line_for_the_budget(store: Store, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from monitor.measuring import cells, counting, histograms, keyed, sampling, valu
 from monitor.measuring.asking import AT_ONCE, SEGMENT, Found, Rowset, each, each_batch, need
 from monitor.measuring.grid import pinned
 from monitor.measuring.sampling import apply_where
+from monitor.segments import MISSING, OTHER, UNREADABLE
 from monitor.sources.base import Place, Source
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ibis.backends.sql import SQLBackend
 
 MOST_SEGMENTS = 50
-OTHER, MISSING, UNREADABLE = "(other)", "(missing)", "(unreadable)"
 ROWS = Scalar("rows", lambda t: t.count(), "add")
 
 WHOLE = 2**53
