@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BY = "part"
 STEEP = 1.6
-"""Of the sizes (Zipf 1949): the twentieth segment has a hundredth of the first one's rows."""
+"""Of the sizes (Zipf 1949): the twentieth segment has a hundred-and-twentieth of the first one's rows."""
 
 
 @dataclass(frozen=True)
