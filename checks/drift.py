@@ -206,8 +206,9 @@ class Drift(Check):
         """A p-value against those of the history, by its power of ten: only a much lower one than usual is bad."""
         points = [learned.Point(p.window, _surprise(p.value), p.rows) for p in past if not math.isnan(p.value)]
         surprise, least = _surprise(value), LEAST_SURPRISE
-        people, days = (view.allowance, view.expected), view.days
-        found = learned.judge(surprise, points, view.window, view.rows, "distance", True, least, *people, days)
+        found = learned.judge(
+            surprise, points, view.window, view.rows, "distance", True, least, view.allowance, view.expected, view.days
+        )
         if isinstance(found, learned.Learning):
             raise NothingToJudge(f"{self.name} is {amount(value, 'number')}; {found}")
         found = replace(found, low=10**-found.high, high=10**-found.low, expected=10**-found.expected)

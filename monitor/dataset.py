@@ -23,6 +23,7 @@ from alerts.routing import Names, Zone
 from alerts.rules import REMEMBERED, Rules, SomeOf
 from checks.base import Check
 from checks.control import Budget, Sensitivity
+from monitor import special_days
 from monitor.durations import Duration, Span
 from monitor.schedule import A_MONDAY, Calendar
 from monitor.sources.base import Place
@@ -103,8 +104,6 @@ def _budget(value: Any) -> Budget | None:
 
 
 def _holidays(written: tuple[str, ...]) -> tuple[str, ...]:
-    from monitor import special_days  # With all countries' days, which few datasets need.
-
     found, faults = [], []
     for one in written:
         try:
