@@ -49,7 +49,8 @@ class Changes(Check):
 
     Without `column`: the share of keys that came or went. With it: the share of keys whose value changed, of numbers also the share
     of changed ones that fell, and the largest and the mean change, in units of what is usual for the key. Always learned; the
-    verdict is on what is furthest out. Judged where keys recur: where a window mostly has at least 80 % of them in common with the one before.
+    verdict is on what is furthest out. Judged where keys recur: where a window mostly has at least 80 % of them in common with the
+    one before.
     """
 
     family = Family.QUALITY
