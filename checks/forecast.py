@@ -26,6 +26,8 @@ LEAST = {MONTH: 4, LATELY: 3, SAME: 2, CORRECTED: 2, TREND: 15}
 STRIDE = 7
 """Windows over which growth is measured: a week of days is the same at both ends. One sudden change of level is in so many of the
 changes, which is less than half of the fewest that tell a trend."""
+PROVEN = STRIDE + LEAST[TREND] + 2 * STRIDE
+"""Windows of history from which on the errors of a trend say something: two weeks of them."""
 NEAR = 3
 """Windows that a trend goes on from, so that one bad window does not bend it."""
 STEADY = 0.8
@@ -44,7 +46,7 @@ def forecasts(values: Array, keys: tuple[int, ...]) -> Mapping[str, Array]:
     found = {MONTH: _median(values, _last(len(values), LAST), LEAST[MONTH])}
     found[LATELY] = _median(values, _last(len(values), FEW), LEAST[LATELY])
     growing = _growing(found[MONTH], found[LATELY])
-    if growing.any():
+    if len(values) >= PROVEN and growing.any():
         found[TREND] = np.full_like(found[MONTH], np.nan)
         found[TREND][:, growing] = _trend(values[:, growing])
     if keys[-1] >= 0:

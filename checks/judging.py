@@ -267,6 +267,9 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
     import numpy as np
 
     made = forecasts(values, keys)
+    if TREND in made:
+        # What only counts upwards, a distance or what is missing, has no growth to go on with.
+        made[TREND][:, upward] = np.nan
     sides = []
     for group in GROUPS:
         known = [name for name in group if name in made]
