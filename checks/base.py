@@ -9,6 +9,7 @@ history.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -236,8 +237,8 @@ class Check(BaseModel):
 
     def past_values(self, view: View) -> Sequence[learned.Point]:
         """The same number for every earlier window that has it, oldest first."""
-        # All settings: two checks may measure other numbers of one column.
-        key = repr(self)
+        # All settings: two checks may measure other numbers of one column. One text for all the windows that hold it.
+        key = sys.intern(repr(self))
         found = [(past, value) for past in view.history if (value := self._past_value(key, past)) is not None]
         return learned.Series.made([p.window for p, _ in found], [v for _, v in found], [p.rows for p, _ in found])
 

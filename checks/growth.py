@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from checks import learned
-from checks.base import Check, Table, View, bounds_in_words, rows_in_all
+from checks.base import Check, Past, Table, View, bounds_in_words, rows_in_all
 from checks.numbers import described
 from checks.pending import NothingToJudge
 from checks.profile import Answer, Answers, Counts, Histogram
@@ -134,7 +135,7 @@ class Growth(Check):
     def _worst(self, view: View, column: str | None, key: str) -> Result | None:
         since = view.accepted.get(column or "")
         past = [p for p in view.history[-learned.LONGEST :] if since is None or p.window.start >= since]
-        before = [_numbers(p.answers, p.rows, key) for p in past]
+        before = [_known(p, key) for p in past]
         results = [
             self._judged(view, column, name, now, course)
             for name, now in _numbers(view.answers, view.rows, key).items()
@@ -173,6 +174,15 @@ def _first_of_a_month(window: Window) -> bool:
     """Whether the window holds the first day of a month, which may be that of a year."""
     start, last = window.local_start, window.local_end - timedelta(seconds=1)
     return start.day == 1 or (start.year, start.month) != (last.year, last.month)
+
+
+def _known(past: Past, key: str) -> Numbers:
+    """The same of an earlier window, computed once."""
+    place = sys.intern(f"growth {key}")
+    if place not in past.made:
+        past.made[place] = _numbers(past.answers, past.rows, key)
+    found: Numbers = past.made[place]
+    return found
 
 
 def _numbers(answers: Answers, rows: int, key: str) -> Numbers:

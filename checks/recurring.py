@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from checks import limits
@@ -43,11 +42,11 @@ def recurs(answers: Sequence[object]) -> bool | None:
 
 
 def _shares(answers: Sequence[Keyed]) -> list[float]:
-    return [now.common(before) for before, now in pairwise(answers)]
+    return [max(answers[n].common(before) for before in answers[max(n - NEAR, 0) : n]) for n in range(1, len(answers))]
 
 
 shares = once(_shares)
-"""The share of keys that each window has in common with the one before it."""
+"""The share of keys that each window has in common with one of those just before it, the most."""
 
 
 def _nearest(answers: Sequence[Keyed]) -> list[float]:
@@ -78,7 +77,7 @@ class Moves:
     """How the values of the last window's keys changed, pairs of windows x keys, the last pair last.
 
     `known`: both windows have a value; `changed` and `fell` are what became of it. `sizes` says by how much: on the asinh scale of
-    what the key usually holds, so 1 is from that to 3.2 times as much; less where it is again what it was lately.
+    what the key usually holds, so 1 is from that to 3.2 times as much. What is again what it was lately did not change.
     """
 
     known: Flags
@@ -103,7 +102,8 @@ class Moves:
         sizes = np.abs(np.diff(on, axis=0))
         for ago in range(2, min(NEAR, len(on) - 1) + 1):
             sizes[ago - 1 :] = np.fmin(sizes[ago - 1 :], np.abs(on[ago:] - on[:-ago]))
-        return cls(known, known & (step != 0), known & (step < 0), np.where(known, sizes, 0.0))
+        changed = known & (sizes > 0)
+        return cls(known, changed, changed & (step < 0), np.where(known, sizes, 0.0))
 
     @cached_property
     def rows(self) -> Array:

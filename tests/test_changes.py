@@ -174,6 +174,16 @@ def test_what_begins_anew_with_each_month_is_told_once() -> None:
     assert found[1:] == [set(), set()]
 
 
+def test_the_right_rows_after_wrong_ones_are_no_change() -> None:
+    days = [{c: v.copy() for c, v in one.items()} for one in snapshots(SHOPS, 1)]
+    right = keyed(days[JUDGED])
+    for column, wrong in (("area", 1.6 * days[JUDGED - 1]["area"]), ("shop", 500_000 + days[JUDGED - 1]["shop"])):
+        answers = [keyed(one) for one in days[: JUDGED - 1]]
+        bad = keyed({**days[JUDGED - 1], column: wrong})
+        assert told(answers, bad), column
+        assert set(told([*answers, bad], right)) == set(), column
+
+
 def test_a_first_change_of_what_never_changed_is_a_warning_at_most() -> None:
     days = [{**one, "area": snapshots(SHOPS, 1)[0]["area"]} for one in snapshots(SHOPS, 1)]
     wrong = {**days[JUDGED], "area": days[JUDGED]["area"] * np.where(np.arange(SHOPS) == 3, 100.0, 1.0)}

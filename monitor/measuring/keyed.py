@@ -32,7 +32,7 @@ def keys(rowset: Rowset, question: Keys) -> Found:
     """One query, whose rows are the keys with the smallest hashes. Not asked per segment."""
     table = rowset.only(*question.columns, *question.values)
     records = rowset.asked(("keys", question), lambda: _smallest(rowset, question, table))
-    hashes = [str(h).lower()[:DIGITS] for h, *_ in records]
+    hashes = [(h.hex() if isinstance(h, bytes) else str(h).lower())[:DIGITS] for h, *_ in records]
     often = Counter(hashes)
     full = len(records) > question.most
     if full:
