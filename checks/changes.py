@@ -16,7 +16,7 @@ from checks.learned import Series, Trace
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Broken, Keyed
 from checks.question import Keys, Question, Schema, column_kind
-from checks.recurring import SAME, Moves, nearest, recurs
+from checks.recurring import SAME, Moves, recurs, shares
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
 from checks.scales import Scale
 from checks.wording import amount
@@ -91,7 +91,7 @@ class Changes(Check):
             raise NothingToJudge(f"{self.name}: the window before this one is not known, and what changes in more than one is not")
         answers = [*(answer for _, answer in past), now]
         if self.column is None:
-            yield self.worst(view, [self._common(nearest(answers), past, now)])
+            yield self.worst(view, [self._common(shares(answers), past, now)])
             return
         moves = Moves.of(answers, self.column, _of_another_kind(self.column, view, [one for one, _ in past]))
         if moves.rows[-1] < FEWEST:

@@ -49,21 +49,6 @@ shares = once(_shares)
 """The share of keys that each window has in common with one of those just before it, the most."""
 
 
-def _nearest(answers: Sequence[Keyed]) -> list[float]:
-    """Its own share where that is all, as it mostly is; else of up to `NEAR` windows before it the largest one."""
-    found = _shares(answers)
-    for place, share in enumerate(found, start=1):
-        if share < 1:
-            earlier = answers[max(place - NEAR, 0) : place - 1]
-            found[place - 1] = max([share, *(answers[place].common(one) for one in earlier)])
-    return found
-
-
-nearest = once(_nearest)
-"""The share of keys that each window has in common with one of the last before it: keys that come back after a bad window are not
-new."""
-
-
 def _places(answers: Sequence[Keyed]) -> list[Places]:
     return [answer.places(answers[-1].hashes) for answer in answers]
 
