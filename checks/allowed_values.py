@@ -113,7 +113,7 @@ class AllowedValues(Check):
 
 
 def _new(seen: Counts, known: set[str]) -> int:
-    return sum(n for value, n in seen.counts.items() if value not in known)
+    return sum(seen.counts[value] for value in seen.counts.keys() - known)
 
 
 def _as_counted(value: Any) -> str:

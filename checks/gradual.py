@@ -138,5 +138,14 @@ def _errors(means: Array) -> tuple[Array, Array]:
         before[number, shift:] = means[: max(len(means) - shift, 0)]
     # The first two stretches have too little before them.
     middle = np.full(means.shape, np.nan)
-    middle[2 * TOGETHER :] = np.nanmedian(before[:, 2 * TOGETHER :], axis=0)
+    middle[2 * TOGETHER :] = _median(before[:, 2 * TOGETHER :])
     return means - middle, middle[-1]
+
+
+def _median(values: Array) -> Array:
+    """That of what is known along the first axis; NumPy's own for values that may be unknown takes ten times as long."""
+    import numpy as np
+
+    ordered, known = np.sort(values, axis=0), np.isfinite(values).sum(axis=0)
+    low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (np.maximum(known - 1, 0) // 2, known // 2))
+    return np.asarray((low + high) / 2)

@@ -80,15 +80,10 @@ def _by_value(counts: Sequence[Counts]) -> list[Masses]:
         if c.other:
             named &= c.counts.keys()
     places = tuple(sorted(named))
-    place = {value: i for i, value in enumerate(places)}
-    masses = []
-    for c in counts:
-        rows = np.zeros(len(place) + 1)
-        for value, n in c.counts.items():
-            rows[place.get(value, -1)] += n
-        rows[-1] += c.other
-        masses.append(Masses(rows, places=places))
-    return masses
+    rows = np.zeros((len(counts), len(places) + 1))
+    rows[:, :-1] = [[c.counts.get(value, 0) for value in places] for c in counts]
+    rows[:, -1] = [c.total for c in counts] - rows.sum(axis=1)
+    return [Masses(row, places=places) for row in rows]
 
 
 def pooled(masses: Sequence[Masses]) -> Masses:

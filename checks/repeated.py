@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from checks import learned
-from checks.base import Check, Table, View
+from checks.base import Check, Past, Table, View
 from checks.learned import Point, Trace
 from checks.numbers import described
 from checks.pending import NothingToJudge, Verdict
@@ -56,10 +56,10 @@ class Repeated(Check):
         now = fingerprint(view.answers, view.rows, view.time_column)
         # Windows with another number of rows need no looking at.
         alike = (p for p in reversed(view.history) if p.rows == view.rows)
-        same = next((p.window for p in alike if fingerprint(p.answers, p.rows, view.time_column) == now), None)
+        same = next((p.window for p in alike if _print(p, view.time_column) == now), None)
         if same is None:
             return None
-        prints = {fingerprint(p.answers, p.rows, view.time_column) for p in view.history}
+        prints = {_print(p, view.time_column) for p in view.history}
         if len(prints) < 0.9 * len(view.history):
             return None
         return self.result(
@@ -76,6 +76,15 @@ class Repeated(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls()]
+
+
+def _print(past: Past, time_column: str | None) -> tuple[object, ...]:
+    """That of an earlier window, computed once."""
+    key = f"print {time_column}"
+    if key not in past.made:
+        past.made[key] = fingerprint(past.answers, past.rows, time_column)
+    found: tuple[object, ...] = past.made[key]
+    return found
 
 
 def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[object, ...]:
