@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from checks.pending import Usual
+    from checks.window import Window
 
     Array = NDArray[np.float64]
 
@@ -40,6 +42,8 @@ GROSS = 0.75
 """A change of that size is told where changes are too rare to learn from: to 2.5 times as much, to nothing, to the other sign."""
 TIMES = 2.5
 """So many times the largest change that was there before is told, whatever the others were."""
+SOME = 2
+"""Gaps in the history as long as the one before the judged window, from which on it is usual."""
 ROOM = 3.0
 """Keys, and roots of how many there are to be expected, by which a count may be off by chance."""
 
@@ -58,6 +62,7 @@ class Changes(Check):
 
     key: tuple[str, ...] = Field(min_length=1, description="the columns that tell rows of a window apart, without its time")
     column: str | None = Field(None, description="the column to look at; default: the keys themselves")
+    exclude: tuple[str, ...] = Field((), description="columns to leave alone")
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -70,7 +75,7 @@ class Changes(Check):
     def _asked(self, schema: Schema) -> Keys:
         """The same for all columns, so that it is one question."""
         kinds = {"number", "boolean", "text"}
-        values = tuple(c for c, type_ in schema.items() if column_kind(type_) in kinds and c not in self.key)
+        values = tuple(c for c, type_ in schema.items() if column_kind(type_) in kinds and c not in {*self.key, *self.exclude})
         return Keys(self.key, values, max(min(MOST, CELLS // max(len(values), 1)), LEAST))
 
     def judge(self, view: View) -> Iterable[Verdict]:
@@ -80,16 +85,20 @@ class Changes(Check):
         past = self._past(view)
         if not isinstance(now, Keyed) or not recurs([answer for _, answer in past]):
             raise NothingToJudge(f"{self.name}: the keys of {' and '.join(self.key)} are not known to recur")
+        if not now.keys:
+            raise NothingToJudge(f"{self.name}: no keys to judge in {view.rows} rows")
+        if _after_a_gap(view.window, [one.window for one, _ in past]):
+            raise NothingToJudge(f"{self.name}: the window before this one is not known, and what changes in more than one is not")
         answers = [*(answer for _, answer in past), now]
         if self.column is None:
-            yield self.worst(view, [self._common(shares(answers), past, len(now.keys))])
+            yield self.worst(view, [self._common(shares(answers), past, now)])
             return
-        moves = Moves.of(answers, self.column)
+        moves = Moves.of(answers, self.column, _of_another_kind(self.column, view, [one for one, _ in past]))
         if moves.rows[-1] < FEWEST:
             raise NothingToJudge(f"{self.name}: {moves.rows[-1]:.0f} keys with a value in both windows, {FEWEST} needed")
         numbers = column_kind(view.schema.get(self.column, "")) == "number"
         rare = int((moves.moved[:-1] > 0).sum()) < OFTEN
-        gross = self._gross(view, moves, rare) if numbers and moves.moved[-1] else None
+        gross = self._gross(view, moves, [one.window for one, _ in past[1:]], rare) if numbers and moves.moved[-1] else None
         traces = list(_traces(moves, [one for one, _ in past[1:]], numbers))
         yield gross or (Pending(traces, self._of_rare) if rare else self.worst(view, traces))
 
@@ -101,11 +110,11 @@ class Changes(Check):
                 found.append((past, answer))
         return found
 
-    def _common(self, common: Sequence[float], past: Sequence[tuple[Past, Keyed]], keys: int) -> Trace:
-        other = [1 - share for share in common]
+    def _common(self, common: Sequence[float], past: Sequence[tuple[Past, Keyed]], now: Keyed) -> Trace:
+        other, keys = [1 - share for share in common], max(len(now.keys), len(past[-1][1].keys))
         points = Series.made([one.window for one, _ in past[1:]], other[:-1], [len(answer.keys) for _, answer in past[1:]])
         least, title = by_chance(points.values, keys), "share of keys that came or went"
-        return Trace(other[-1], points, max(keys, 1), "share", upward=True, least=least, unit="share", title=title)
+        return Trace(other[-1], points, keys, "share", upward=True, least=least, unit="share", title=title)
 
     def _of_rare(self, usual: Sequence[Usual], view: View) -> Result:
         """A first change of what hardly ever changed may be right: no more than a warning."""
@@ -113,7 +122,7 @@ class Changes(Check):
         warning = self.severity or Severity.WARNING
         return replace(found, score=min(found.score or 0.0, 2.0), severity=warning if found.severity else None)
 
-    def _gross(self, view: View, moves: Moves, rare: bool) -> Result | None:
+    def _gross(self, view: View, moves: Moves, past: Sequence[Window], rare: bool) -> Result | None:
         """The largest change against all that were there before: one bad value in a column may be like no other of its key."""
         import numpy as np
 
@@ -124,7 +133,9 @@ class Changes(Check):
         # The second, so that one past incident does not blind it; of a few, or where a month begins or ends, the first.
         first = rare or learned.month_edge(view.window)
         seen = float(np.sort(largest[:-1])[-1 if first else -2])
-        allowed = (max(GROSS, TIMES * seen) if rare else TIMES * seen) * view.allowance.people
+        # As far as a window that somebody expected, give or take what is usual.
+        fine = max((size + seen for size, at in zip(largest, past, strict=False) if at.start in view.expected), default=0.0)
+        allowed = float(max(TIMES * seen, fine, GROSS if rare else 0.0)) * view.allowance.people
         score = float(largest[-1]) / allowed
         if score <= 1:
             return None
@@ -147,7 +158,23 @@ class Changes(Check):
         if not table.key:
             return []
         about = [c for c in table.columns("number", "boolean", "text") if c not in (*table.key, table.time_column)]
-        return [cls(key=table.key, column=column) for column in (None, *about)]
+        left_out = tuple(sorted(table.exclude))
+        return [cls(key=table.key, column=column, exclude=left_out) for column in (None, *about)]
+
+
+def _after_a_gap(window: Window, past: Sequence[Window]) -> bool:
+    """Whether more time than usual went by since the last window: in two days there are more changes than in one. Each weekend is
+    usual."""
+    some = window.length / 2
+    pause = window.start - past[-1].end
+    return pause > some and sum(now.start - before.end > pause - some for before, now in pairwise(past)) < SOME
+
+
+def _of_another_kind(column: str, view: View, past: Sequence[Past]) -> list[int]:
+    """The places of windows in which the column held texts where it holds numbers now, or the other way round."""
+    kind = column_kind(view.schema.get(column, ""))
+    kinds = {type_: column_kind(type_) for type_ in {one.schema[column] for one in past if column in one.schema}}
+    return [n for n, one in enumerate(past) if column in one.schema and kinds[one.schema[column]] != kind]
 
 
 def _traces(moves: Moves, past: Sequence[Past], numbers: bool) -> Iterator[Trace]:

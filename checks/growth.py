@@ -120,10 +120,16 @@ class Growth(Check):
                     yield Categories(column)
 
     def judge(self, view: View) -> Iterable[Result]:
+        if self._empty(view):
+            raise NothingToJudge(f"{self.name}: no rows to judge; row_count says whether there must be some")
         found = [result for about, key in self._asked(view.schema) if (result := self._worst(view, about, key)) is not None]
         if not found:
             raise NothingToJudge(f"{self.name}: nothing in this table only grows, in {len(view.history)} windows ({FEWEST} needed)")
         yield from found
+
+    def _empty(self, window: View | Past) -> bool:
+        """It says nothing of what grows. With `where`, no rows are a number like any other."""
+        return not window.rows and self.where is None
 
     def _asked(self, schema: Schema) -> Iterator[tuple[str | None, str]]:
         """The table, then each column that is asked about, with the key of its answer."""
@@ -134,7 +140,7 @@ class Growth(Check):
 
     def _worst(self, view: View, column: str | None, key: str) -> Result | None:
         since = view.accepted.get(column or "")
-        past = [p for p in view.history[-learned.LONGEST :] if since is None or p.window.start >= since]
+        past = [p for p in view.history[-learned.LONGEST :] if (since is None or p.window.start >= since) and not self._empty(p)]
         before = [_known(p, key) for p in past]
         results = [
             self._judged(view, column, name, now, course)
@@ -195,7 +201,8 @@ def _numbers(answers: Answers, rows: int, key: str) -> Numbers:
 
 def _of(answer: Answer | None) -> Numbers:
     if isinstance(answer, Counts):
-        return {} if answer.distinct is None or answer.error else {"number of different values": float(answer.distinct)}
+        known = answer.distinct is not None and not answer.error and answer.total
+        return {"number of different values": float(answer.distinct or 0)} if known else {}
     if not isinstance(answer, Histogram) or answer.low is None or answer.high is None or not answer.finite:
         return {}
     total = described(answer)["mean"] * answer.finite

@@ -23,6 +23,7 @@ from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
 from checks.scales import Scale
+from checks.special import ordinary
 from checks.wording import Unit
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Numbers(Check):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
             return
-        yield self.worst(view, [*simple, *self._below(now, past)])
+        yield self.worst(view, [*simple, *self._below(view, now, past)])
 
     def _past(self, view: View) -> list[tuple[Past, Histogram]]:
         found = []
@@ -92,18 +93,21 @@ class Numbers(Check):
             unit: Unit = "share" if scale == "share" else "number"
             yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
 
-    def _below(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
+    def _below(self, view: View, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
         """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""
         import numpy as np
 
         if len(past) < learned.ENOUGH:
             return
-        stack = gathered_once([*(h for _, h in past[-self.pool :]), now], COARSE)
+        # Where a number always grows, the last of these windows lie beyond those quantiles, and must be among the examples.
+        like = ordinary([one.window for one, _ in past], view.window, view.days)
+        last = [past[place][1] for place in like[-self.pool :]]
+        stack = gathered_once([*last, now], COARSE)
         pool = stack.rows[:-1].sum(axis=0)
         upto = np.cumsum(pool) / max(pool.sum(), 1.0)
         places = list(dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES))
         ends = np.append(stack.lower[1:], math.inf)[places]
-        grid = past[max(len(past) - self.pool, 0)][1].grid
+        grid = last[0].grid
         shares = below([*(h for _, h in past), now], grid, ends)
         windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
         for number, place in enumerate(places):

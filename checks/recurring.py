@@ -29,6 +29,8 @@ OWN = 4
 """Changes of a key that tell what is usual for it."""
 EVERY = 4
 """Of so many windows one tells what a key usually holds."""
+LARGEST = 8e307
+"""What is larger counts as this, so that no difference overflows."""
 
 
 def recurs(answers: Sequence[object]) -> bool | None:
@@ -69,17 +71,19 @@ class Moves:
     sizes: Array
 
     @classmethod
-    def of(cls, answers: Sequence[Keyed], column: str) -> Moves:
-        """Of windows, oldest first; at least two."""
+    def of(cls, answers: Sequence[Keyed], column: str, unlike: Sequence[int] = ()) -> Moves:
+        """Of windows, oldest first; at least two. `unlike` are the places of those that held another kind of values."""
         import numpy as np
 
         found = [answer.at(at, column) for answer, at in zip(answers, places(answers), strict=True)]
         values = np.stack(found)
-        values[np.isinf(values)] = np.nan
+        values[list(unlike)] = np.nan
+        values = np.where(np.isinf(values), np.nan, np.clip(values, -LARGEST, LARGEST))
         step = np.diff(values, axis=0)
         known = np.isfinite(step)
         usual = limits.median(np.abs(values[::-EVERY]))
-        on = np.arcsinh(values / np.where(usual > 0, usual, middle(np.abs(values[-1]), 1.0)))
+        with np.errstate(over="ignore"):
+            on = np.arcsinh(np.clip(values / np.where(usual > 0, usual, middle(np.abs(values[-1]), 1.0)), -LARGEST, LARGEST))
         sizes = np.abs(np.diff(on, axis=0))
         for ago in range(2, min(NEAR, len(on) - 1) + 1):
             sizes[ago - 1 :] = np.fmin(sizes[ago - 1 :], np.abs(on[ago:] - on[:-ago]))

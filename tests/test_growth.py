@@ -11,6 +11,7 @@ import pytest
 
 from checks.base import Past, View
 from checks.growth import Growth
+from checks.histogram import Cells
 from checks.pending import judged
 from checks.profile import Answers, Broken, Counts, Grid, Histogram, Number
 from checks.result import Result, Severity, Status
@@ -179,3 +180,21 @@ def test_what_could_not_be_measured_hides_nothing_else() -> None:
     past = [answers(7.0, cities=100 + 3 * n) for n in range(60)]
     now = {**answers(7.0, cities=100), "distribution(meter)": Broken("no")}
     assert {r.column: r.status for r in found(past, now)} == {"city": Status.FAILED}
+
+
+def test_a_window_without_rows_or_a_column_without_values_is_no_fall() -> None:
+    past = [answers(value, 5 + day, 100 + 7 * day + day % 3) for day, value in enumerate(PAST)]
+    missing = Counts({}, distinct=0, missing=530)
+    no_number = Histogram({GRID: Cells.of([])})
+    nothing: Answers = {"distribution(meter)": no_number, "categories(city)": missing, "rows": Number(0, "add")}
+    [empty] = found(past, nothing, empty_ok=True)
+    assert (empty.status, empty.message.split(";")[0]) == (Status.SKIPPED, "growth: no rows to judge")
+    now = answers(LAST + STEP, 65, 530)
+    assert {r.column: r.status for r in found(past, {**now, "categories(city)": missing})} == {
+        None: Status.PASSED,
+        "meter": Status.PASSED,
+    }
+    after = found([*past[:-2], nothing, nothing], now)
+    assert {(r.column, r.bounds.usual if r.bounds else "") for r in after} == {
+        (about, "never fell in 58 windows") for about in (None, "meter", "city")
+    }
