@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks import limits, scales
-from checks.gradual import Lasting, Slow
+from checks.gradual import SHORTEST, Lasting, Slow
 from checks.result import HIGHEST_SCORE, Severity
 from checks.scales import Scale
 from checks.series import Point, Series
@@ -42,6 +42,8 @@ LONGEST = 90
 """Windows of history that are looked at."""
 CHUNK = 512
 """Numbers that are judged at once: the largest array has this many times the windows times the 28 that a forecast looks at."""
+ALWAYS = 0.9
+"""The share of steps in one direction from which on a number grows all the time."""
 SEASONS = timedelta(days=90)
 """How far back the windows of the same weekday or hour may lie."""
 
@@ -198,10 +200,10 @@ def weigh(
 
     known = [trace.known() for trace in traces]
     found: list[Weighed | Learning] = [Learning(len(past)) for past in known]
-    for alike in _together(known):
+    for alike, special in (one for same in _together(known) for one in _by_day(same, known, window, days)):
         for first in range(0, len(alike), CHUNK):
             places = alike[first : first + CHUNK]
-            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected, days, len(traces))
+            verdicts = weighed([traces[p] for p in places], [known[p] for p in places], window, expected, special, len(traces))
             for place, verdict in zip(places, verdicts, strict=True):
                 found[place] = verdict
     return found
@@ -219,6 +221,24 @@ def _together(known: Sequence[Series]) -> list[list[int]]:
             else:
                 same.append(place)
     return [places for _, places in found]
+
+
+def _by_day(alike: list[int], known: Sequence[Series], window: Window, days: Specials) -> list[tuple[list[int], Specials]]:
+    """Those for which special days are no examples, and those for which any day is one: of hours that grow all the time those after
+    a day that is left out would be a day ahead of all before them."""
+    if not days or window.length >= SHORTEST:
+        return [(alike, days)]
+    growing = [place for place in alike if _grows(known[place].values[-LONGEST:])]
+    others = [place for place in alike if place not in growing]
+    return [(places, special) for places, special in ((others, days), (growing, ORDINARY)) if places]
+
+
+def _grows(values: Array) -> bool:
+    """Or falls: nearly always the same way."""
+    import numpy as np
+
+    steps = np.diff(values)
+    return max(int((steps > 0).sum()), int((steps < 0).sum())) >= ALWAYS * max(len(steps), 1)
 
 
 def together(records: Sequence[Record]) -> Record:

@@ -212,6 +212,23 @@ def test_hours_of_a_holiday_are_no_examples_of_the_hours_after() -> None:
     assert score(tuesday, ORDINARY, 0.6) < 1, "the holiday's hours were examples"
 
 
+def test_hours_of_a_number_that_grows_all_the_time_are_no_leap_after_a_holiday() -> None:
+    windows = hourly(24 * 30)
+    days, chance = special_days.of(("US",), windows), np.random.default_rng(4)
+    counted = dict(zip([one.start for one in windows], np.cumsum(chance.uniform(50, 150, len(windows))).tolist(), strict=True))
+
+    def score(place: int, more: float = 0.0) -> float:
+        now = windows[place]
+        known = [one for n, one in enumerate(windows[:place]) if n >= place - 90 or one.start.hour == now.start.hour]
+        past = Series.made(known, [counted[one.start] for one in known], [1000] * len(known))
+        [found] = learned.judge_all([Trace(counted[now.start] + more, past, 1000)], now, days=days)
+        assert isinstance(found, Learned)
+        return found.score
+
+    assert max(score(place) for place in range(len(windows) - 48, len(windows))) < 1
+    assert score(len(windows) - 1, more=100_000) > 1, "a leap is one"
+
+
 # Through the worker: what the dataset says, and what is told.
 
 
