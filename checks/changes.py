@@ -57,7 +57,7 @@ class Changes(Check):
     one before.
     """
 
-    family = Family.QUALITY
+    family = Family.DRIFT
     takes_segments = False
 
     key: tuple[str, ...] = Field(min_length=1, description="the columns that tell rows of a window apart, without its time")
