@@ -9,7 +9,6 @@ history.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from checks import learned
 from checks.control import RECORDS, Sensitivity
 from checks.gradual import Lasting
 from checks.learned import Allowance
+from checks.once import shared
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
 from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_kind
@@ -238,7 +238,7 @@ class Check(BaseModel):
     def past_values(self, view: View) -> Sequence[learned.Point]:
         """The same number for every earlier window that has it, oldest first."""
         # All settings: two checks may measure other numbers of one column. One text for all the windows that hold it.
-        key = sys.intern(repr(self))
+        key = shared(repr(self))
         found = [(past, value) for past in view.history if (value := self._past_value(key, past)) is not None]
         return learned.Series.made([p.window for p, _ in found], [v for _, v in found], [p.rows for p, _ in found])
 

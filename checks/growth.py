@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +12,7 @@ from pydantic import Field
 from checks import learned
 from checks.base import Check, Past, Table, View, bounds_in_words, rows_in_all
 from checks.numbers import described
+from checks.once import shared
 from checks.pending import NothingToJudge
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, Distribution, Question, Schema, column_kind
@@ -184,7 +184,7 @@ def _first_of_a_month(window: Window) -> bool:
 
 def _known(past: Past, key: str) -> Numbers:
     """The same of an earlier window, computed once."""
-    place = sys.intern(f"growth {key}")
+    place = shared(f"growth {key}")
     if place not in past.made:
         past.made[place] = _numbers(past.answers, past.rows, key)
     found: Numbers = past.made[place]

@@ -34,7 +34,8 @@ def distances(
     asked[-1][0].distances[keys[-1]] = float(method.between(last)[0])
     unknown = [place for place, (answer, key) in enumerate(asked) if key not in answer.distances]
     if len(unknown) > FEW:
-        found = method.between(_compared(method, answers, least, most)).tolist()
+        # Without the judged one, which must not move what is said of those before it.
+        found = method.between(_compared(method, answers[:-1], least, most)).tolist()
         for place in unknown:
             asked[place][0].distances[keys[place]] = found[place]
     else:
