@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
@@ -46,6 +47,8 @@ COARSE = Distance.coarse
 """As drift has it, so that both look at the same places."""
 PLACED = 50
 """Rows of a segment from which on single pairs of values in one place of the grid do not matter."""
+COUNTED_ON = 0.8
+"""The share of windows whose values lie beyond those of the window before, from which on a column is counted on."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -76,7 +79,9 @@ class Numbers(Check):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
             return
-        yield self.worst(view, [*simple, *self._below(view, now, past)])
+        # Of ids that are counted on, none lies below those of the windows before.
+        counted_on = _goes_on([*(h for _, h in past), now])
+        yield self.worst(view, simple if counted_on else [*simple, *self._below(view, now, past)])
 
     def _past(self, view: View) -> list[tuple[Past, Histogram]]:
         found = []
@@ -121,6 +126,13 @@ class Numbers(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("number", "boolean") if c != table.time_column]
+
+
+def _goes_on(histograms: Sequence[Histogram]) -> bool:
+    """Whether each window, this one too, mostly begins beyond the end of the one before it."""
+    ends = [(h.low, h.high) for h in histograms if h.low is not None and h.high is not None]
+    after = [low > high for (_, high), (low, _) in pairwise(ends)]
+    return len(after) >= learned.ENOUGH and after[-1] and sum(after) >= COUNTED_ON * len(after)
 
 
 def below(histograms: Sequence[Histogram], grid: Grid, ends: Array) -> Array:

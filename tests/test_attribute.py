@@ -96,3 +96,22 @@ def test_a_window_of_a_row_or_two_holds_one_value_by_chance() -> None:
 def test_a_short_history_gives_more_room_where_many_numbers_are_judged() -> None:
     assert limits.unsure(10) == limits.unsure(10, 100) < limits.unsure(10, 5000)
     assert limits.unsure(limits.SETTLED, 5000) == 1
+
+
+def counted(day_: int, of: int = 1000) -> Answers:
+    """The next numbers of a sequence, on one grid, some hundred windows wide."""
+    grid, first = Grid(30.0 * of, 30.0 * of), day_ * of
+    buckets: dict[int, tuple[int, float]] = {}
+    for x in range(first, first + of):
+        n, total = buckets.get(grid.bucket(x), (0, 0.0))
+        buckets[grid.bucket(x)] = (n + 1, total + x)
+    return {"distribution(x)": Histogram.of(grid, buckets, low=first, high=first + of - 1)}
+
+
+@pytest.mark.parametrize("windows", [8, 9, 12, 40])
+def test_ids_that_are_counted_on_are_no_finding_and_those_that_begin_anew_are(windows: int) -> None:
+    past = [counted(number) for number in range(windows)]
+    on = verdict(Numbers(column="x"), counted(windows), past)
+    assert on.status is Status.PASSED, on.message
+    if windows == 40:
+        assert verdict(Numbers(column="x"), counted(0), past).status is Status.FAILED
