@@ -1,6 +1,7 @@
 """Inhibition: what is only the consequence of other trouble keeps quiet. A flag beside the state, never a state.
 
-Data that did not arrive, or arrived in another layout, looks like drift and like missing values; one message says what is wrong.
+Data that did not arrive, or arrived in another layout, looks like drift, like missing values, and holds fewer different ones; one
+message says what is wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ FIRST = (Family.SOURCE, Family.ARRIVAL, Family.LAYOUT)
 """The families that can be a cause; what they hold is decided before the others."""
 NOT_THE_DATA = ("left_out", "unjudged")
 """Kinds of the family arrival that say nothing of the rows of the window."""
+OF_THE_ROWS = ("missing", "distinct")
+"""Kinds of the family quality that say how much is there, which follows from which rows are."""
 
 
 def _causes(cause: Problem, problem: Problem) -> bool:
@@ -36,7 +39,7 @@ def _within(segment: str, problem: Problem) -> bool:
 
 
 def _consequence(problem: Problem) -> bool:
-    return problem.family is Family.DRIFT or (problem.family is Family.QUALITY and problem.kind == "missing")
+    return problem.family is Family.DRIFT or (problem.family is Family.QUALITY and problem.kind in OF_THE_ROWS)
 
 
 def inhibitor(problem: Problem, problems: Iterable[Problem]) -> int | None:

@@ -24,6 +24,7 @@ from checks.profile import Profile
 from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
+from monitor.earlier import HISTORY
 from monitor.measuring.measure import measure, pinned, reading
 from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
@@ -109,7 +110,7 @@ class Profiles:
         link.unlink(missing_ok=True)
         link.symlink_to((self.data / row["path"]).resolve())
         dataset = self.dataset(table, row["start"])
-        before = [profile for start, profile in self.healthy[table] if start < row["start"]][-worker.HISTORY :]
+        before = [profile for start, profile in self.healthy[table] if start < row["start"]][-HISTORY:]
         with reading(self.source, dataset.place, window(dataset, row["start"]), timedelta(minutes=1)) as asked:
             checks = worker.chosen(dataset, asked.schema)
             return measure(asked, worker.questions(checks, dataset, asked.schema), pinned(before))

@@ -28,6 +28,7 @@ from checks.profile import Profile
 from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
+from monitor.earlier import earlier
 from monitor.job import Job
 from monitor.sources.files import Files
 
@@ -77,7 +78,7 @@ def judgement(job: Job) -> tuple[Callable[[], Any], list[Check]]:
     """The judgement of the job's window, ready to be called, and its checks."""
     body = worker.measure_window(replace(job, history=job.history[:1])).profile
     profile = Profile.from_bytes(body or b"")
-    checks, history = worker.chosen(job.dataset, profile.schema), worker.earlier(job)
+    checks, history = worker.chosen(job.dataset, profile.schema), earlier(job)
     return partial(worker.judge, job, checks, profile, history), checks
 
 

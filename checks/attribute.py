@@ -17,7 +17,7 @@ MOSTLY = 0.9
 """The share of windows that hold one value each, from which on the column is such a one."""
 
 
-def recurs(now: Histogram | Counts, past: Sequence[Histogram | Counts]) -> bool:
+def was_there(now: Histogram | Counts, past: Sequence[Histogram | Counts]) -> bool:
     """Whether the column holds one value in each window, and this one's was there before."""
     value = _single(now)
     if value is None:

@@ -9,11 +9,11 @@ history.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from checks.pending import Usual
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class Past:
     """An earlier window as a check sees it: when it was, how many rows, what was measured (for the same rows and segment).
@@ -48,6 +51,13 @@ class Past:
     made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What checks made of these answers before, for the next window that looks back at them."""
     whole: int = 0
+
+    def once(self, key: str, work: Callable[[Past], Made]) -> Made:
+        """What `work` makes of it, made once under this key."""
+        if key not in self.made:
+            self.made[key] = work(self)
+        found: Made = self.made[key]
+        return found
 
 
 @dataclass(frozen=True)
@@ -239,17 +249,14 @@ class Check(BaseModel):
         """The same number for every earlier window that has it, oldest first."""
         # All settings: two checks may measure other numbers of one column. One text for all the windows that hold it.
         key = shared(repr(self))
-        found = [(past, value) for past in view.history if (value := self._past_value(key, past)) is not None]
+        found = [(past, value) for past in view.history if (value := past.once(key, self._past_value)) is not None]
         return learned.Series.made([p.window for p, _ in found], [v for _, v in found], [p.rows for p, _ in found])
 
-    def _past_value(self, key: str, past: Past) -> float | None:
-        if key not in past.made:
-            try:
-                past.made[key] = self.value(past.answers, past.rows)
-            except (CannotJudge, NothingToJudge):
-                past.made[key] = None
-        value: float | None = past.made[key]
-        return value
+    def _past_value(self, past: Past) -> float | None:
+        try:
+            return self.value(past.answers, past.rows)
+        except (CannotJudge, NothingToJudge):
+            return None
 
     def verdict(
         self,

@@ -16,7 +16,7 @@ from checks.learned import Series, Trace
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Broken, Keyed
 from checks.question import Keys, Question, Schema, column_kind
-from checks.recurring import SAME, Moves, recurs, shares
+from checks.recurring import Moves, recurs, shares
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
 from checks.scales import Scale
 from checks.wording import amount
@@ -210,6 +210,3 @@ def by_chance(past: Array, keys: float) -> float:
     usual = float(known.mean()) if len(known) else 0.0
     few = min(usual, 1 - usual) * keys
     return (ROOM + ROOM * math.sqrt(few)) / max(keys, 1.0)
-
-
-__all__ = ["SAME", "Changes"]

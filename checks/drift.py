@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from checks import learned
-from checks.attribute import recurs
+from checks.attribute import was_there
 from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
@@ -164,7 +164,7 @@ class Drift(Check):
     def _as_before(
         self, view: View, current: Histogram | Counts, past: Sequence[tuple[Any, Histogram | Counts]], method: Distance
     ) -> Verdict:
-        """By the distance from the windows before, over the very places for which those of the history are known."""
+        """By the distance from the windows before, as earlier windows' distances from those before them are usual."""
         past = [past[place] for place in _examples(view, past)]
         answers = [*(answer for _, answer in past), current]
         # Where there are enough, only those from as many windows as the judged one is compared with: fewer say less.
@@ -177,7 +177,7 @@ class Drift(Check):
         change = self._change(view, last.current.masses(), last.reference.masses())
         said = f"; {method.title} from the last {min(len(past), self.pool)} windows{change}"
         # Of a column that holds one value per window: how far it is from the others is no news.
-        again = recurs(current, [answer for _, answer in past])
+        again = was_there(current, [answer for _, answer in past])
         return self.verdict(view, value, points, extra=said, least=value if again else method.noise_of(last))
 
     def _change(self, view: View, now: Masses, before: Masses) -> str:

@@ -141,7 +141,9 @@ class Growth(Check):
     def _worst(self, view: View, column: str | None, key: str) -> Result | None:
         since = view.accepted.get(column or "")
         past = [p for p in view.history[-learned.LONGEST :] if (since is None or p.window.start >= since) and not self._empty(p)]
-        before = [_known(p, key) for p in past]
+        # One text for all the windows that hold it.
+        place = shared(f"growth {key}")
+        before = [p.once(place, lambda one: _numbers(one.answers, one.rows, key)) for p in past]
         results = [
             self._judged(view, column, name, now, course)
             for name, now in _numbers(view.answers, view.rows, key).items()
@@ -180,15 +182,6 @@ def _first_of_a_month(window: Window) -> bool:
     """Whether the window holds the first day of a month, which may be that of a year."""
     start, last = window.local_start, window.local_end - timedelta(seconds=1)
     return start.day == 1 or (start.year, start.month) != (last.year, last.month)
-
-
-def _known(past: Past, key: str) -> Numbers:
-    """The same of an earlier window, computed once."""
-    place = shared(f"growth {key}")
-    if place not in past.made:
-        past.made[place] = _numbers(past.answers, past.rows, key)
-    found: Numbers = past.made[place]
-    return found
 
 
 def _numbers(answers: Answers, rows: int, key: str) -> Numbers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned, limits
-from checks.attribute import recurs
+from checks.attribute import was_there
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Series, Trace
@@ -52,7 +52,7 @@ class Mix(Check):
             raise NothingToJudge(f"{self.name}: more than {self.most} different values")
         traces = self._traces(now, past, self.column in view.masked)
         # Of a column that holds one value per window: what it is was there before.
-        again = recurs(now, [c for _, c in past])
+        again = was_there(now, [c for _, c in past])
         yield self.worst(view, traces[:1] if again else traces)
 
     def _past(self, view: View) -> list[tuple[Past, Counts]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from checks import learned
-from checks.attribute import recurs
+from checks.attribute import was_there
 from checks.base import Check, Past, Table, View, histogram
 from checks.distance import Distance
 from checks.gathering import numbered
@@ -75,7 +75,7 @@ class Numbers(Check):
         past = self._past(view)
         simple = list(self._simple(now, past))
         simple = _small(simple) if view.segment else simple
-        if recurs(now, [h for _, h in past]):
+        if was_there(now, [h for _, h in past]):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
             return

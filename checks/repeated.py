@@ -56,10 +56,10 @@ class Repeated(Check):
         now = fingerprint(view.answers, view.rows, view.time_column)
         # Windows with another number of rows need no looking at.
         alike = (p for p in reversed(view.history) if p.rows == view.rows)
-        same = next((p.window for p in alike if _print(p, view.time_column) == now), None)
+        same = next((p.window for p in alike if self._print(p, view.time_column) == now), None)
         if same is None:
             return None
-        prints = {_print(p, view.time_column) for p in view.history}
+        prints = {self._print(p, view.time_column) for p in view.history}
         if len(prints) < 0.9 * len(view.history):
             return None
         return self.result(
@@ -73,18 +73,13 @@ class Repeated(Check):
             details={"judge": "hard rule", "same as": same.start.isoformat()},
         )
 
+    @staticmethod
+    def _print(past: Past, time_column: str | None) -> tuple[object, ...]:
+        return past.once(f"print {time_column}", lambda one: fingerprint(one.answers, one.rows, time_column))
+
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls()]
-
-
-def _print(past: Past, time_column: str | None) -> tuple[object, ...]:
-    """That of an earlier window, computed once."""
-    key = f"print {time_column}"
-    if key not in past.made:
-        past.made[key] = fingerprint(past.answers, past.rows, time_column)
-    found: tuple[object, ...] = past.made[key]
-    return found
 
 
 def fingerprint(answers: Answers, rows: int, time_column: str | None) -> tuple[object, ...]:

@@ -169,7 +169,7 @@ class Stack:
         sums = rows * self.values[0] if self.numbers else None
         return Masses(rows, sums, origin=self.origin, places=self.places)
 
-    def part(self, windows: slice | list[int]) -> Stack:
+    def part(self, windows: slice) -> Stack:
         """Some of the windows."""
         numbers = self.numbers
         at, exact = (self.at[windows], self.exact[windows]) if numbers else (self.at, self.exact)

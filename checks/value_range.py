@@ -109,7 +109,8 @@ class ValueRange(Check):
         )
 
     def _against_past(self, view: View, low: float, high: float) -> Result:
-        seen = [ends for past in view.history if (ends := self._past_ends(past)) is not None]
+        key = f"ends({self.column})"
+        seen = [ends for past in view.history if (ends := past.once(key, self._past_ends)) is not None]
         if len(seen) < learned.ENOUGH:
             raise NothingToJudge(
                 f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}; {learned.Learning(len(seen))}"
@@ -143,14 +144,10 @@ class ValueRange(Check):
         return f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}, {bounds_in_words(bounds, self.unit)}"
 
     def _past_ends(self, past: Past) -> tuple[float, float] | None:
-        key = f"ends({self.column})"
-        if key not in past.made:
-            try:
-                past.made[key] = self._ends(past.answers)
-            except CannotJudge:
-                past.made[key] = None
-        ends: tuple[float, float] | None = past.made[key]
-        return ends
+        try:
+            return self._ends(past.answers)
+        except CannotJudge:
+            return None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

@@ -18,6 +18,7 @@ from checks.question import Sample
 from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset, Fixed, Golden, Previous
+from monitor.earlier import HISTORY, earlier, parsed
 from monitor.job import Job, Measured
 from monitor.runner import same_time
 from monitor.schedule import DAY, Calendar
@@ -60,8 +61,8 @@ class Past:
 
     def history(self, window: Window) -> list[Stored]:
         also = set(same_time(self.dataset, window))
-        reach = self.windows[-worker.HISTORY :]
-        older = [one for one in self.windows[-_REACH : -worker.HISTORY] if one[0] in also] if also else []
+        reach = self.windows[-HISTORY:]
+        older = [one for one in self.windows[-_REACH:-HISTORY] if one[0] in also] if also else []
         return older + reach
 
     def reference(self, window: Window) -> list[Stored] | None:
@@ -105,17 +106,18 @@ def parted(task: Task, most: int) -> list[Task]:
     windows below a day, which look back further.
     """
     number = -(-len(task.windows) // max(most, 1))
-    whole = number < 2 or task.history or task.dataset.every < DAY or not isinstance(task.dataset.reference, Previous)
-    if whole or not all(_is_known(task, window) for window in task.windows[:: max(len(task.windows) // 4, 1)]):
+    looks_further = task.dataset.every < DAY or not isinstance(task.dataset.reference, Previous)
+    if number < 2 or task.history or looks_further or any(window.start not in task.stored for window in task.windows):
         return [task]
-    if any(window.start not in task.stored for window in task.windows):
+    # Some tell for all: what one of them lacks is measured in its turn, and is only no part of other pieces' past.
+    if not all(_is_known(task, window) for window in task.windows[:: max(len(task.windows) // 4, 1)]):
         return [task]
     ends = [round(len(task.windows) * piece / number) for piece in range(number + 1)]
     return [replace(task, windows=task.windows[:end], history=begin) for begin, end in pairwise(ends)]
 
 
 def _is_known(task: Task, window: Window) -> bool:
-    profile = worker.parsed(task.stored[window.start]) if window.start in task.stored else None
+    profile = parsed(task.stored[window.start])
     job = Job(task.dataset, task.source, window, window.end)
     return profile is not None and (not task.measures or _answers(profile, job, worker.chosen(task.dataset, profile.schema)))
 
@@ -174,10 +176,10 @@ def _measured(job: Job, shelf: Shelf | None) -> Measured:
 
 def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
     """The verdicts on a stored profile. None where it cannot be read, or (`whole`) lacks an answer that is asked for today."""
-    profile = worker.parsed(stored)
+    profile = parsed(stored)
     if profile is None:
         return None
-    history = worker.earlier(job)
+    history = earlier(job)
     checks = worker.chosen(job.dataset, profile.schema, history)
     if whole and not _answers(profile, job, checks):
         return None

@@ -29,6 +29,7 @@ from checks.window import Window
 from monitor import news, second_look, special_days, worker
 from monitor.config import Config
 from monitor.dataset import Dataset, Fixed, Golden
+from monitor.earlier import HISTORY
 from monitor.ended import errored, judged_at_last, outcome
 from monitor.job import Job, Measured
 from monitor.left_out import left_out
@@ -192,7 +193,7 @@ class Runner:
         claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, again, paced, dataset.lane)
         if claim is None:
             return False
-        history = past.history(self.store, dataset.name, window.start, worker.HISTORY, same_time(dataset, window), dataset.lane)
+        history = past.history(self.store, dataset.name, window.start, HISTORY, same_time(dataset, window), dataset.lane)
         job = Job(dataset, source, window, now, history, self.reference(dataset, window), labelled=self.labelled(dataset, window))
         job = replace(job, **self.people(dataset, window))
         future = self.workers.schedule(worker.measure_window, args=[job], timeout=dataset.timeout.total_seconds())
@@ -234,7 +235,7 @@ class Runner:
         """The windows before this one as they were with their labels, where a check learns from them."""
         if not any(check.learns_from_labels for check in dataset.checks):
             return []
-        return past.history(self.store, dataset.name, window.start, worker.HISTORY, lane=LABELS)
+        return past.history(self.store, dataset.name, window.start, HISTORY, lane=LABELS)
 
     def collect(self, now: datetime, patience: float = 0.0) -> list[Finished]:
         """Record the windows that workers have finished; waits at most `patience` seconds for the first of them."""

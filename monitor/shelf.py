@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor import worker
+from monitor.earlier import earlier
 from monitor.job import Job
 from monitor.sources import paths
 from monitor.sources.base import NoData, SourceError
@@ -30,7 +31,7 @@ class Shelf:
         except (NoData, SourceError, OSError):
             return None
         asked = dataset.model_dump_json(include={"time_column", "timezone", "segments", "auto", "exclude", "checks"})
-        grids = sorted((key, repr(grid)) for key, grid in worker.grids(job, worker.earlier(job)).items())
+        grids = sorted((key, repr(grid)) for key, grid in worker.grids(job, earlier(job)).items())
         name = hashlib.sha256(repr((about, job.window, asked, grids)).encode()).hexdigest()
         return self.folder / name
 

@@ -14,14 +14,12 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checks.base import Check, Past, Table, View, rows_in_all
+from checks.base import Check, Table, View, rows_in_all
 from checks.control import WIDTHS
-from checks.profile import Broken, Grid, Number, Outdated, Profile, merge
+from checks.profile import Broken, Grid, Number, Profile
 from checks.question import IN_ALL, Categories, Keys, Population, Question, Sample, Schema
 from checks.recurring import recurs
 from checks.result import Family, Result, Severity, Status
@@ -29,6 +27,7 @@ from checks.window import Window
 from checks.wording import amount
 from monitor import segments, special_days
 from monitor.dataset import Dataset, Golden, Previous
+from monitor.earlier import Pasts, Pools, Stored, accepted_since, earlier, normal_windows, parsed, readable
 from monitor.job import Job, Measured, State
 from monitor.judging import judged_apart, judged_together, packed
 from monitor.kinds import check_kinds
@@ -37,8 +36,6 @@ from monitor.sources.base import NoData, Place, SourceDown, SourceError
 if TYPE_CHECKING:
     from monitor.measuring.measure import Reading
 
-HISTORY = 90
-"""Windows of history that a check may look at."""
 MEASURE = "measure"
 REACHABLE = "reachable"
 ROW_COUNT = "row_count"
@@ -68,7 +65,7 @@ def measure_window(job: Job) -> Measured:
             history = earlier(job)
             checks = chosen(dataset, read.schema, history)
             asked = questions(checks, dataset, read.schema)
-            references = [past.window for past in _reference(job, history)]
+            references = [past.window for past in normal_windows(job, history)]
             job, golden = _with_golden(job, read, asked, history)
             profile = measure(read, asked, grids(job, history), references[-7:])
     except NoData as nothing:
@@ -134,7 +131,7 @@ def judge(
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
-    pools, pasts = _Pools(job, history, rolling), _Pasts()
+    pools, pasts = Pools(job, history, rolling), Pasts()
     days = special_days.of(job.dataset.holidays, _all_windows(job, history))
     results = list(segments.not_there(job.dataset, checks, profile.schema))
     for check in checks:
@@ -161,37 +158,6 @@ def _all_windows(job: Job, history: Sequence[Stored]) -> list[Window]:
     """The judged one and the earlier ones, with labels too."""
     labelled = [Window(start, end, job.dataset.timezone) for start, end, _ in job.labelled]
     return [job.window, *(past.window for past in history), *labelled]
-
-
-def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
-    """When the level that a check looks at was last accepted as normal, for the table or one of its columns; None: never."""
-    return max((accepted[about] for about in ("", *check.watched) if about in accepted), default=None)
-
-
-@dataclass
-class _Pools:
-    """What counts as normal, pooled, from an accepted moment on; each made once, whichever checks ask for it."""
-
-    job: Job
-    history: Sequence[Stored]
-    rolling: bool
-    made: dict[datetime | None, Profile | None] = field(default_factory=dict)
-
-    def since(self, moment: datetime | None) -> Profile | None:
-        if self.rolling:
-            return None
-        if moment not in self.made:
-            self.made[moment] = merge(self._from(moment))
-        return self.made[moment]
-
-    def _from(self, moment: datetime | None) -> list[Profile]:
-        if moment is None:
-            golden = parsed(self.job.golden) if self.job.golden else None
-            return [golden] if golden else [past.profile for past in _reference(self.job, self.history)]
-        stored = _reference(self.job, self.history)
-        newer = [past for past in stored if past.window.start >= moment]
-        # A stretch or a table of before the new level is no longer normal: what came since is.
-        return [past.profile for past in newer or [past for past in self.history if past.window.start >= moment]]
 
 
 def _finished(result: Result, sample: tuple[int, float] | None, mask: Sequence[str]) -> Result:
@@ -240,53 +206,6 @@ def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict
     return {population: list(found.values()) for population, found in asked.items()}
 
 
-@dataclass(frozen=True)
-class Stored:
-    """An earlier window's profile, as read from the store."""
-
-    window: Window
-    profile: Profile
-
-
-def earlier(job: Job) -> list[Stored]:
-    """The history that the job brings, oldest first."""
-    return _readable(job, job.history)
-
-
-def _readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
-    """Stored profiles, less those of a form from before this version and what people called no example of normal."""
-    zone = job.dataset.timezone
-    bad = [start for start, mark in job.marks.items() if mark == "bad"]
-    found = [(s, e, parsed(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
-    return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
-
-
-@lru_cache(maxsize=128)
-def parsed(body: bytes) -> Profile | None:
-    """A stored profile; None where its form is no longer read.
-
-    A worker sees the same history again with the next window of the dataset. Read, one is a megabyte or more."""
-    try:
-        return Profile.from_bytes(body)
-    except Outdated:
-        return None
-
-
-def _reference(job: Job, history: Sequence[Stored]) -> list[Stored]:
-    """The windows that count as normal for this one."""
-    kept = job.dataset.reference
-    if isinstance(kept, Golden):
-        return list(history)
-    if job.reference is not None or not isinstance(kept, Previous):
-        return _readable(job, job.reference or ())
-    since = job.window.start - timedelta(days=kept.days)
-    near = [past for past in history if past.window.start >= since]
-    if not kept.same_weekday:
-        return near
-    weekday = job.window.local_start.weekday()
-    return [past for past in near if past.window.local_start.weekday() == weekday]
-
-
 def _with_golden(
     job: Job, read: Reading, asked: Mapping[Population, Sequence[Question]], history: Sequence[Stored]
 ) -> tuple[Job, bytes | None]:
@@ -320,7 +239,7 @@ def _view(
     history: Sequence[Stored],
     reference: Profile | None,
     segment: str | None,
-    pasts: _Pasts,
+    pasts: Pasts,
 ) -> View:
     return View(
         window=job.window,
@@ -332,7 +251,7 @@ def _view(
         whole=segments.rows(profile, check, None) or 0,
         history=pasts.of(check, history, segment),
         reference=reference.answers(check.where, segment) if reference else None,
-        labelled=_Pasts().of(check, _readable(job, job.labelled), segment) if check.learns_from_labels else (),
+        labelled=Pasts().of(check, readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
@@ -343,31 +262,6 @@ def _view(
         accepted=job.accepted,
         masked=frozenset(job.dataset.mask),
     )
-
-
-@dataclass
-class _Pasts:
-    """The earlier windows as checks see them: made once for all that look at the same rows of the same windows."""
-
-    made: dict[tuple[str | None, str | None, bool, datetime | None, int], list[Past]] = field(default_factory=dict)
-
-    def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
-        key = (check.where, segment, check.takes_absent, history[0].window.start if history else None, len(history))
-        part = check.where, segment
-        if key not in self.made:
-            self.made[key] = [
-                Past(
-                    p.window,
-                    rows,
-                    p.profile.answers(*part),
-                    p.profile.schema,
-                    p.profile.kept(*part),
-                    segments.rows(p.profile, check, None) or 0,
-                )
-                for p in history
-                if (rows := segments.rows(p.profile, check, segment)) is not None
-            ]
-        return self.made[key]
 
 
 def _result(check: Check, status: Status, message: str) -> Result:

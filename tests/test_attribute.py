@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from checks import limits
-from checks.attribute import recurs
+from checks.attribute import was_there
 from checks.base import Check, Past, View
 from checks.drift import Drift
 from checks.mix import Mix
@@ -88,9 +88,9 @@ def test_a_window_of_a_row_or_two_holds_one_value_by_chance() -> None:
     few, many = (flag(1, rows)["distribution(x)"] for rows in (2, 20))
     assert isinstance(few, Histogram)
     assert isinstance(many, Histogram)
-    assert recurs(many, [many])
-    assert not recurs(few, [few])
-    assert not recurs(many, [])
+    assert was_there(many, [many])
+    assert not was_there(few, [few])
+    assert not was_there(many, [])
 
 
 def test_a_short_history_gives_more_room_where_many_numbers_are_judged() -> None:

@@ -23,6 +23,7 @@ from checks.unique import Unique
 from checks.window import Window
 from monitor import judging, worker
 from monitor.dataset import Dataset
+from monitor.earlier import Stored
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -254,7 +255,7 @@ def chosen(history: Sequence[Keyed], **more: Any) -> list[str]:
     schema = {"day": "date", **SCHEMA}
     from checks.profile import Profile
 
-    stored = [worker.Stored(window(n), Profile(schema, SHOPS, {("", ""): {KEY: one}})) for n, one in enumerate(history)]
+    stored = [Stored(window(n), Profile(schema, SHOPS, {("", ""): {KEY: one}})) for n, one in enumerate(history)]
     return [check.name for check in worker.chosen(dataset, schema, stored) if check.kind == "changes"]
 
 

@@ -29,6 +29,7 @@ from checks.times import Times
 from checks.window import Window
 from monitor import printing_told, special_days, worker
 from monitor.dataset import Dataset
+from monitor.earlier import earlier
 from monitor.job import Job
 from monitor.sources.files import Files
 
@@ -241,7 +242,7 @@ def told(place: int, times: float, **more: Any) -> Result:
     values = rows(9, 1)[:, 0]
     stored = [(WINDOWS[n].start, WINDOWS[n].end, profile(values[n]).to_bytes()) for n in range(place - 90, place)]
     job = Job(dataset, Files(), WINDOWS[place], WINDOWS[place].end, stored)
-    found = worker.concluded(job, worker.chosen(dataset, {"a": "int64"}), profile(times * values[place]), worker.earlier(job))
+    found = worker.concluded(job, worker.chosen(dataset, {"a": "int64"}), profile(times * values[place]), earlier(job))
     [result] = found.results
     return result
 

@@ -86,4 +86,7 @@ def test_a_distance_from_other_windows_is_not_taken(made: Callable[[int], Answer
 def test_a_distance_that_is_not_finite_is_not_stored() -> None:
     answer = texts(1)
     answer.distances["x", 1, 0.0] = float("nan")
-    assert Profile.from_bytes(Profile({}, 1, {("", ""): {"x": answer}}).to_bytes()).answers()["x"] == answer
+    answer.distances["x", 2, 0.0] = 0.5
+    read = Profile.from_bytes(Profile({}, 1, {("", ""): {"x": answer}}).to_bytes()).answers()["x"]
+    assert isinstance(read, Counts)
+    assert read.distances == {("x", 2, 0.0): 0.5}

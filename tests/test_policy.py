@@ -18,6 +18,7 @@ from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 from monitor import judging, worker
 from monitor.dataset import Dataset
+from monitor.earlier import Stored
 from monitor.job import Job
 from monitor.replaying import Task, verdicts
 from monitor.sources.files import Files
@@ -77,7 +78,7 @@ def last(fault: Sequence[Row], **more: object) -> list[Result]:
     shift = more.get("shift", timedelta(0))
     moved = [Measured(Window(m.window.start + shift, m.window.end + shift), m.profile) for m in windows]  # type: ignore[operator]
     dataset = Dataset(name="orders", table="orders/{start:%Y-%m-%d}.parquet")
-    now, past = moved[-1], [worker.Stored(m.window, m.profile) for m in moved[:-1]]
+    now, past = moved[-1], [Stored(m.window, m.profile) for m in moved[:-1]]
     job = Job(dataset, Files(), now.window, now.window.end)
     return worker.judge(job, worker.chosen(dataset, now.profile.schema), now.profile, past)[0]
 

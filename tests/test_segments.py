@@ -149,6 +149,12 @@ def test_a_segment_without_rows_explains_itself_and_its_column_and_nothing_else(
     assert inhibitor(other, [problem(Family.ARRIVAL, "row_count")]) == 1
 
 
+def test_missing_rows_explain_fewer_different_values_and_no_wrong_ones() -> None:
+    gone = problem(Family.ARRIVAL, "row_count")
+    fewer, wrong = (problem(Family.QUALITY, kind, "tail", incident=2) for kind in ("distinct", "value_range"))
+    assert (inhibitor(fewer, [gone]), inhibitor(wrong, [gone])) == (1, None)
+
+
 # What chance does to few rows.
 
 

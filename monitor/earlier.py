@@ -1,0 +1,121 @@
+"""The windows before the one that is judged: read from what is stored, and as the checks see them. In a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from checks.base import Check, Past
+from checks.profile import Outdated, Profile, merge
+from checks.window import Window
+from monitor import segments
+from monitor.dataset import Golden, Previous
+from monitor.job import Job
+
+HISTORY = 90
+"""Windows of history that a check may look at."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An earlier window's profile, as read from the store."""
+
+    window: Window
+    profile: Profile
+
+
+def earlier(job: Job) -> list[Stored]:
+    """The history that the job brings, oldest first."""
+    return readable(job, job.history)
+
+
+def readable(job: Job, stored: Sequence[tuple[datetime, datetime, bytes]]) -> list[Stored]:
+    """Stored profiles, less those of a form from before this version and what people called no example of normal."""
+    zone = job.dataset.timezone
+    bad = [start for start, mark in job.marks.items() if mark == "bad"]
+    found = [(s, e, parsed(body)) for s, e, body in stored if not any(s <= one < e for one in bad)]
+    return [Stored(Window(start, end, zone), profile) for start, end, profile in found if profile is not None]
+
+
+@lru_cache(maxsize=128)
+def parsed(body: bytes) -> Profile | None:
+    """A stored profile; None where its form is no longer read.
+
+    A worker sees the same history again with the next window of the dataset. Read, one is a megabyte or more."""
+    try:
+        return Profile.from_bytes(body)
+    except Outdated:
+        return None
+
+
+def normal_windows(job: Job, history: Sequence[Stored]) -> list[Stored]:
+    """The windows that count as normal for this one."""
+    kept = job.dataset.reference
+    if isinstance(kept, Golden):
+        return list(history)
+    if job.reference is not None or not isinstance(kept, Previous):
+        return readable(job, job.reference or ())
+    since = job.window.start - timedelta(days=kept.days)
+    near = [past for past in history if past.window.start >= since]
+    if not kept.same_weekday:
+        return near
+    weekday = job.window.local_start.weekday()
+    return [past for past in near if past.window.local_start.weekday() == weekday]
+
+
+def accepted_since(accepted: Mapping[str, datetime], check: Check) -> datetime | None:
+    """When the level that a check looks at was last accepted as normal, for the table or one of its columns; None: never."""
+    return max((accepted[about] for about in ("", *check.watched) if about in accepted), default=None)
+
+
+@dataclass
+class Pools:
+    """What counts as normal, pooled, from an accepted moment on; each made once, whichever checks ask for it."""
+
+    job: Job
+    history: Sequence[Stored]
+    rolling: bool
+    made: dict[datetime | None, Profile | None] = field(default_factory=dict)
+
+    def since(self, moment: datetime | None) -> Profile | None:
+        if self.rolling:
+            return None
+        if moment not in self.made:
+            self.made[moment] = merge(self._from(moment))
+        return self.made[moment]
+
+    def _from(self, moment: datetime | None) -> list[Profile]:
+        if moment is None:
+            golden = parsed(self.job.golden) if self.job.golden else None
+            return [golden] if golden else [past.profile for past in normal_windows(self.job, self.history)]
+        stored = normal_windows(self.job, self.history)
+        newer = [past for past in stored if past.window.start >= moment]
+        # A stretch or a table of before the new level is no longer normal: what came since is.
+        return [past.profile for past in newer or [past for past in self.history if past.window.start >= moment]]
+
+
+@dataclass
+class Pasts:
+    """The earlier windows as checks see them: made once for all that look at the same rows of the same windows."""
+
+    made: dict[tuple[str | None, str | None, bool, datetime | None, int], list[Past]] = field(default_factory=dict)
+
+    def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
+        key = (check.where, segment, check.takes_absent, history[0].window.start if history else None, len(history))
+        part = check.where, segment
+        if key not in self.made:
+            self.made[key] = [
+                Past(
+                    p.window,
+                    rows,
+                    p.profile.answers(*part),
+                    p.profile.schema,
+                    p.profile.kept(*part),
+                    segments.rows(p.profile, check, None) or 0,
+                )
+                for p in history
+                if (rows := segments.rows(p.profile, check, segment)) is not None
+            ]
+        return self.made[key]
