@@ -15,7 +15,7 @@ from checks.attribute import was_there
 from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
-from checks.masses import Masses, aligned, pooled
+from checks.masses import aligned, pooled
 from checks.own_history import distances
 from checks.pair import Pair
 from checks.pending import CannotJudge, NothingToJudge, Verdict
@@ -152,7 +152,8 @@ class Drift(Check):
         *before, now = aligned([*first, current])
         pool = pooled(before)
         compared = "the reference" if reference is not None else f"the last {len(before)} windows"
-        said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{self._change(view, now, pool)}"
+        change = self._change(view, moved(now, pool), current)
+        said = f"; {method.title} {'against' if method.p_value else 'from'} {compared}{change}"
         value = method(now, pool)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
@@ -174,14 +175,13 @@ class Drift(Check):
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
         points = learned.Series.made(windows[least:-1], values, [p.rows for p, _ in past[least:]])
-        change = self._change(view, last.current.masses(), last.reference.masses())
-        said = f"; {method.title} from the last {min(len(past), self.pool)} windows{change}"
+        said = f"; {method.title} from the last {min(len(past), self.pool)} windows{self._change(view, last.change, current)}"
         # Of a column that holds one value per window: how far it is from the others is no news.
         again = was_there(current, [answer for _, answer in past])
-        return self.verdict(view, value, points, extra=said, least=value if again else method.noise_of(last))
+        return self.verdict(view, value, points, extra=said, least=value if again else last.noise)
 
-    def _change(self, view: View, now: Masses, before: Masses) -> str:
-        return "" if self.column in view.masked else _moved(moved(now, before), now.sums is None)
+    def _change(self, view: View, change: tuple[str, float, float] | None, now: Histogram | Counts) -> str:
+        return "" if self.column in view.masked else _moved(change, isinstance(now, Counts))
 
     def _points(
         self, method: Distance, past: Sequence[tuple[Any, Histogram | Counts]], reference: Histogram | Counts | None

@@ -104,9 +104,16 @@ def _median(values: Array, places: Places, least: int) -> Array:
     import numpy as np
 
     padded = np.concatenate([values, np.full((1, values.shape[1]), np.nan)])
-    ordered = np.sort(padded[places], axis=1)
-    # Of the windows themselves: those are far fewer than the places.
-    known = np.isfinite(padded)[places].sum(axis=1)
+    finite = np.isfinite(padded)
+    # Numbers x windows x places: what is sorted lies side by side, which is many times faster.
+    ordered = padded.T.copy().take(places, axis=1)
+    ordered.sort(axis=-1)
+    # Mostly all numbers are known of the same windows.
+    alike = bool((finite == finite[:, :1]).all())
+    known = (finite[:, :1] if alike else finite)[places].sum(axis=1)
     middle = np.maximum(known - 1, 0) // 2
-    found = np.take_along_axis(ordered, middle[:, None, :], axis=1)[:, 0, :]
+    if alike:
+        found = ordered[:, np.arange(len(places)), middle[:, 0]].T
+    else:
+        found = np.take_along_axis(ordered, middle.T[..., None], axis=-1)[..., 0].T
     return np.where(known >= least, found, np.nan)

@@ -69,6 +69,14 @@ class Grid:
             np.clip(_at(buckets + 1, scales) + centers, low, high),
         )
 
+    def begins(self, keys: Keys) -> Floats:
+        """The lower edges alone."""
+        import numpy as np
+
+        if self.zones:
+            return self.edges(keys)[0]
+        return np.asarray(np.clip(_at(keys, np.asarray(self.scale)), -LARGEST, LARGEST))
+
     def keys(self, values: Floats) -> Keys:
         """The bucket of each value."""
         import numpy as np

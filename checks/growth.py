@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice, pairwise
 
 from pydantic import Field
 
@@ -61,7 +62,7 @@ class Course:
         """Of finite values, oldest first; None for what does not grow, or falls now and then."""
         import numpy as np
 
-        if len(values) < FEWEST:
+        if len(values) < FEWEST or _falls(values):
             return None
         past = np.array(values, dtype=np.float64)
         with np.errstate(over="ignore"):
@@ -176,6 +177,12 @@ class Growth(Check):
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(exclude=tuple(sorted({*table.exclude, *([table.time_column] if table.time_column else [])})))]
+
+
+def _falls(values: Sequence[float]) -> bool:
+    """Whether what rounding cannot explain fell more than once: most numbers do within a few windows, and are done with."""
+    tiny = TINY * max(map(abs, values))
+    return sum(islice((True for a, b in pairwise(values[:-LATELY]) if b < a - tiny), FORGIVEN + 1)) > FORGIVEN
 
 
 def _first_of_a_month(window: Window) -> bool:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Distances = dict[tuple[str, int, float], float]
-"""By method, the number of windows before it that were taken together, and the start of the first of them (UTC seconds)."""
+Compared = dict[tuple[str, int, float], Any]
+"""What came of comparing a window with those before it, numbers or lists of them: by what it is, the number of windows before it
+that were taken together, and the start of the first of them (UTC seconds)."""
+
+RISING = "rising"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,8 @@ class Histogram:
     """What was computed from it before: a worker sees the same history with every window."""
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
     """The same, of what is more than a number."""
-    distances: Distances = field(default_factory=dict, repr=False)
-    """How far it is from the windows before it; stored with it."""
+    compared: Compared = field(default_factory=dict, repr=False)
+    """How far it is from the windows before it, and the like; stored with it."""
 
     @classmethod
     def of(cls, grid: Grid, buckets: Mapping[int, tuple[int, float]], **more: Any) -> Histogram:
@@ -145,6 +148,22 @@ class Histogram:
     def cells_on(self, grid: Grid) -> Cells:
         """Its buckets on a grid."""
         [found] = self.on(grid).cells.values()
+        return found
+
+    def rising(self, grid: Grid) -> tuple[Floats, Floats]:
+        """Where its buckets on a grid begin (less the centre), in rising order, and the rows before each and in all."""
+        import numpy as np
+
+        cells = self.cells_on(grid)
+        own = cells is self.cells.get(grid)
+        if own and RISING in self.kept:
+            kept: tuple[Floats, Floats] = self.kept[RISING]
+            return kept
+        lower = grid.begins(cells.keys)
+        order = np.argsort(lower, kind="stable")
+        found = lower[order], np.append(0.0, np.cumsum(cells.rows[order], dtype=np.float64))
+        if own:
+            self.kept[RISING] = found
         return found
 
     def plus(self, other: Histogram) -> Histogram:
@@ -240,24 +259,30 @@ def pack(histogram: Histogram) -> dict[str, Any]:
     """A histogram as JSON; the cells are little-endian arrays, compressed, in base 64."""
     apart = [histogram.missing, histogram.nan, histogram.negative_infinity, histogram.positive_infinity]
     cells = [[packed(grid), len(part.keys), _bytes(part)] for grid, part in histogram.cells.items()]
-    return {"h": cells, "x": apart, "r": [histogram.low, histogram.high], **packed_distances(histogram.distances)}
+    return {"h": cells, "x": apart, "r": [histogram.low, histogram.high], **packed_compared(histogram.compared)}
 
 
 def unpack(stored: Mapping[str, Any]) -> Histogram:
     cells = {unpacked(grid): _cells(count, body) for grid, count, body in stored["h"]}
     found = Histogram(cells, *stored["x"], *stored["r"])
-    found.distances.update(unpacked_distances(stored))
+    found.compared.update(unpacked_compared(stored))
     return found
 
 
-def packed_distances(distances: Distances) -> dict[str, Any]:
-    """As JSON; nothing where there are none. What is not finite is not stored."""
-    found = [[*key, value] for key, value in distances.items() if math.isfinite(value)]
+def packed_compared(compared: Compared) -> dict[str, Any]:
+    """As JSON; nothing where there is none. What is not finite is not stored."""
+    found = [[*key, value] for key, value in compared.items() if _storable(value)]
     return {"far": found} if found else {}
 
 
-def unpacked_distances(stored: Mapping[str, Any]) -> Distances:
-    return {(method, windows, start): value for method, windows, start, value in stored.get("far", ())}
+def unpacked_compared(stored: Mapping[str, Any]) -> Compared:
+    return {(what, windows, start): value for what, windows, start, value in stored.get("far", ())}
+
+
+def _storable(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_storable, value))
+    return math.isfinite(value) if isinstance(value, float) else True
 
 
 def _bytes(cells: Cells) -> str:

@@ -50,12 +50,19 @@ def score(out: Array | float, allowance: float) -> Array:
     return np.where(out <= allowance, out / allowance, beyond)
 
 
+def ordered(values: Array) -> Array:
+    """Sorted along the first axis: each number's values side by side for it, which is some times faster."""
+    import numpy as np
+
+    return np.asarray(np.sort(np.ascontiguousarray(values.T), axis=-1).T)
+
+
 def median(sizes: Array) -> Array:
     """The lower median per number of what is known; `sizes` is windows x numbers, NaN where unknown."""
     import numpy as np
 
-    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
-    return np.asarray(np.take_along_axis(ordered, (np.maximum(known - 1, 0) // 2)[None, :], axis=0)[0])
+    rising, known = ordered(sizes), np.isfinite(sizes).sum(axis=0)
+    return np.asarray(np.take_along_axis(rising, (np.maximum(known - 1, 0) // 2)[None, :], axis=0)[0])
 
 
 def spread(errors: Array, floor: Array) -> Array:
@@ -69,16 +76,16 @@ def seen(sizes: Array) -> Array:
     """The largest size of past errors that counts, in spreads: what was there before, one past incident left out."""
     import numpy as np
 
-    return np.asarray(np.maximum(_largest(sizes), NARROWEST))
+    return np.asarray(np.maximum(_largest(sizes, ordered(sizes)), NARROWEST))
 
 
-def _largest(sizes: Array) -> Array:
+def _largest(sizes: Array, rising: Array) -> Array:
     """The second largest. In a short history also the largest of some windows ago, of which nothing says that it was an
     incident: the second Sunday is like the first, and like no other day."""
     import numpy as np
 
-    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
-    second = ordered[known - 2, np.arange(sizes.shape[1])]
+    known = np.isfinite(sizes).sum(axis=0)
+    second = rising[known - 2, np.arange(sizes.shape[1])]
     return np.asarray(second if len(sizes) >= SETTLED else np.maximum(second, np.nan_to_num(sizes[:-GOING_ON]).max(axis=0)))
 
 
@@ -101,12 +108,12 @@ def limit(sizes: Array, numbers: int = 1) -> Array:
     """
     import numpy as np
 
-    ordered, known = np.sort(sizes, axis=0), np.isfinite(sizes).sum(axis=0)
+    rising, known = ordered(sizes), np.isfinite(sizes).sum(axis=0)
     columns = np.arange(sizes.shape[1])
-    second = ordered[known - 2, columns]
+    second = rising[known - 2, columns]
     at = np.minimum((TAIL * known).astype(int), known - 1)
-    edge, place = ordered[at, columns], np.arange(len(ordered))[:, None]
+    edge, place = rising[at, columns], np.arange(len(rising))[:, None]
     beyond = (place > at) & (place < known)
-    mean = np.where(beyond, np.minimum(ordered, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
+    mean = np.where(beyond, np.minimum(rising, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
     drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
-    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes)) * unsure(len(sizes), numbers))
+    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes, rising)) * unsure(len(sizes), numbers))

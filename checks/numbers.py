@@ -14,12 +14,12 @@ from checks import learned
 from checks.attribute import was_there
 from checks.base import Check, Past, Table, View, histogram
 from checks.distance import Distance
-from checks.gathering import numbered
 from checks.grid import Grid
 from checks.histogram import Histogram
 from checks.learned import Series, Trace
 from checks.limits import EXPECTED
 from checks.once import gathered_once
+from checks.own_history import before
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
@@ -50,6 +50,8 @@ PLACED = 50
 COUNTED_ON = 0.8
 """The share of windows whose values lie beyond those of the window before, from which on a column is counted on."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+QUANTILE = "quantiles"
+"""What is stored with a window of those of the windows before it."""
 
 
 class Numbers(Check):
@@ -106,22 +108,19 @@ class Numbers(Check):
             return
         # Where a number always grows, the last of these windows lie beyond those quantiles, and must be among the examples.
         like = ordinary([one.window for one, _ in past], view.window, view.days)
-        last = [past[place][1] for place in like[-self.pool :]]
-        stack = gathered_once([*last, now], COARSE)
-        pool = stack.rows[:-1].sum(axis=0)
-        upto = np.cumsum(pool) / max(pool.sum(), 1.0)
-        places = list(dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES))
-        ends = np.append(stack.lower[1:], math.inf)[places]
-        grid = last[0].grid
-        shares = below([*(h for _, h in past), now], grid, ends)
+        last = [past[place] for place in like[-self.pool :]]
+        key = QUANTILE, *before([p.window for p, _ in last] + [view.window], len(last), self.pool)
+        if key not in now.compared:
+            now.compared[key] = _quantiles([h for _, h in last], now)
+        points = now.compared[key]
+        shares = below([*(h for _, h in past), now], last[0][1].grid, [math.inf if end is None else end for *_, end in points])
         windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
-        for number, place in enumerate(places):
+        for number, (upto, edge, _) in enumerate(points):
             # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
-            points = Series(windows, shares[:-1, number].copy(), rows)
+            series = Series(windows, shares[:-1, number].copy(), rows)
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
-            edge = stack.origin + float(stack.upper[place])
-            title = f"share of values up to the last windows' {upto[place] * 100:.0f} % point ({edge:.4g})"
-            yield Trace(float(shares[-1, number]), points, now.finite, "share", unit="share", title=title)
+            title = f"share of values up to the last windows' {upto * 100:.0f} % point ({edge:.4g})"
+            yield Trace(float(shares[-1, number]), series, now.finite, "share", unit="share", title=title)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -135,17 +134,28 @@ def _goes_on(histograms: Sequence[Histogram]) -> bool:
     return len(after) >= learned.ENOUGH and after[-1] and sum(after) >= COUNTED_ON * len(after)
 
 
-def below(histograms: Sequence[Histogram], grid: Grid, ends: Array) -> Array:
-    """Of each, the share of its values in the buckets that begin before each of `ends` (rising, less the grid's centre):
+def _quantiles(last: Sequence[Histogram], now: Histogram) -> list[list[float | None]]:
+    """Of the last windows together, for each quantile: the share of values up to it, the value, and where the place after it
+    begins (less the centre of the first one's grid; None: there is none)."""
+    import numpy as np
+
+    stack = gathered_once([*last, now], COARSE)
+    pool = stack.rows[:-1].sum(axis=0)
+    upto = np.cumsum(pool) / max(pool.sum(), 1.0)
+    places = dict.fromkeys(int(np.argmin(np.abs(upto - q))) for q in QUANTILES)
+    ends = [*stack.lower[1:].tolist(), None]
+    return [[float(upto[place]), stack.origin + float(stack.upper[place]), ends[place]] for place in places]
+
+
+def below(histograms: Sequence[Histogram], grid: Grid, ends: Sequence[float]) -> Array:
+    """Of each, the share of its values in the buckets that begin before each of `ends` (less the grid's centre):
     histograms x ends."""
     import numpy as np
 
-    cells = [h.cells_on(grid) for h in histograms]
-    known, code = numbered(np.concatenate([c.keys for c in cells]))
-    wide, (lower, _) = len(ends) + 1, grid.edges(known)
-    place = np.repeat(np.arange(len(cells)) * wide, [len(c.keys) for c in cells]) + np.searchsorted(ends, lower, side="right")[code]
-    rows = np.bincount(place, np.concatenate([c.rows for c in cells]), len(cells) * wide).reshape(-1, wide)
-    return np.asarray(np.cumsum(rows, axis=1)[:, :-1] / np.maximum(rows.sum(axis=1, keepdims=True), 1.0))
+    sought = np.array(ends)
+    rising = [h.rising(grid) for h in histograms]
+    rows = np.array([upto[lower.searchsorted(sought)] for lower, upto in rising])
+    return np.asarray(rows / np.array([[max(upto[-1], 1.0)] for _, upto in rising]))
 
 
 def _small(traces: Sequence[Trace]) -> list[Trace]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from checks.distance import moved
 from checks.histogram import Histogram
-from checks.once import aligned_once, gathered_once
+from checks.once import aligned_once, gathered_once, once
 from checks.pair import Pair
 from checks.profile import Counts
 from checks.stack import Stack
@@ -15,35 +16,68 @@ if TYPE_CHECKING:
     from checks.distance import Distance
     from checks.window import Window
 
+    Change = tuple[str, float, float] | None
 FEW = 3
 """Unknown distances that are computed one by one; more of them are computed all at once."""
+MOVED = "moved"
+
+
+class Last(NamedTuple):
+    """What else is known of the last window: the noise of its distance, and what changed most (see checks/distance.py)."""
+
+    noise: float
+    change: Change
 
 
 def distances(
     method: Distance, windows: Sequence[Window], answers: Sequence[Histogram | Counts], most: int, least: int
-) -> tuple[list[float], Pair]:
-    """The distance of every window, from number `least` on, from the up to `most` before it; and the last of these comparisons.
+) -> tuple[list[float], Last]:
+    """The distance of every window, from number `least` on, from the up to `most` before it; and what else the last one says.
 
-    `windows` are those of the answers. What was computed when a window was judged is kept with its answer, and stored. Where more
-    is unknown, as after a change of method, all windows are laid over the same places: faster, and exact to about a thousandth
-    of the rows.
+    `windows` are those of the answers. What was computed when a window was judged is kept with its answer, and stored: it is not
+    computed again when the window is replayed. Where more is unknown, as after a change of method, all windows are laid over the
+    same places: faster, and exact to about a thousandth of the rows.
     """
-    last = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)
-    keys = [(method.name, min(at, most), windows[max(at - most, 0)].start.timestamp()) for at in range(least, len(answers))]
-    asked = list(zip(answers[least:], keys, strict=True))
-    asked[-1][0].distances[keys[-1]] = float(method.between(last)[0])
-    unknown = [place for place, (answer, key) in enumerate(asked) if key not in answer.distances]
+    befores = _befores_once(windows, most, least)
+    last = _last(method, answers, befores[-1], most)
+    asked = list(zip(answers[least:], befores, strict=True))
+    unknown = [place for place, (answer, those) in enumerate(asked) if (method.name, *those) not in answer.compared]
     if len(unknown) > FEW:
         # Without the judged one, which must not move what is said of those before it.
         found = method.between(_compared(method, answers[:-1], least, most)).tolist()
         for place in unknown:
-            asked[place][0].distances[keys[place]] = found[place]
+            asked[place][0].compared[method.name, *befores[place]] = found[place]
     else:
         for place in unknown:
             at = place + least
             pair = _compared(method, answers[max(at - most, 0) : at + 1], min(at, most), most)
-            asked[place][0].distances[keys[place]] = float(method.between(pair)[0])
-    return [answer.distances[key] for answer, key in asked], last
+            asked[place][0].compared[method.name, *befores[place]] = float(method.between(pair)[0])
+    return [answer.compared[method.name, *those] for answer, those in asked], last
+
+
+def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
+    """Which windows the one at this place is compared with, as the key of what comes of it has it; there must be one."""
+    return min(at, most), windows[max(at - most, 0)].start.timestamp()
+
+
+def _befores(windows: Sequence[Window], most: int, least: int) -> list[tuple[int, float]]:
+    return [before(windows, at, most) for at in range(least, len(windows))]
+
+
+_befores_once = once(_befores)
+"""Most columns have values in the same windows."""
+
+
+def _last(method: Distance, answers: Sequence[Histogram | Counts], those: tuple[int, float], most: int) -> Last:
+    """What the last comparison says, its distance among what is kept."""
+    compared, distance, noise = answers[-1].compared, (method.name, *those), (f"{method.name} noise", *those)
+    if not {distance, noise, (MOVED, *those)} <= compared.keys():
+        pair = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)
+        change = moved(pair.current.masses(), pair.reference.masses())
+        compared[distance], compared[noise] = float(method.between(pair)[0]), method.noise_of(pair)
+        compared[MOVED, *those] = list(change) if change else None
+    change = compared[MOVED, *those]
+    return Last(compared[noise], (change[0], change[1], change[2]) if change else None)
 
 
 def _compared(method: Distance, answers: Sequence[Histogram | Counts], least: int, most: int) -> Pair:

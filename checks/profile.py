@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checks.grid import Grid
-from checks.histogram import Distances, Histogram, pack, packed_distances, unpack, unpacked_distances
+from checks.histogram import Compared, Histogram, pack, packed_compared, unpack, unpacked_compared
 from checks.keyed import Keyed
 from checks.question import Merge
 
@@ -63,8 +63,8 @@ class Counts:
     error: float = 0.0
     cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was computed from it before: a worker sees the same history with every window."""
-    distances: Distances = field(default_factory=dict, repr=False, compare=False)
-    """How far it is from the windows before it; stored with it."""
+    compared: Compared = field(default_factory=dict, repr=False, compare=False)
+    """How far it is from the windows before it, and the like; stored with it."""
 
     @property
     def total(self) -> int:
@@ -178,7 +178,7 @@ def _pack(answer: Answer) -> Any:
         return pack(answer)
     if isinstance(answer, Counts):
         counted = {"c": dict(answer.counts), "o": answer.other, "d": answer.distinct, "m": answer.missing, "e": answer.error}
-        return {**counted, **packed_distances(answer.distances)}
+        return {**counted, **packed_compared(answer.compared)}
     return answer.packed() if isinstance(answer, Keyed) else None
 
 
@@ -190,8 +190,8 @@ def _unpack(packed: Any) -> Answer:
         return unpack(packed)
     if "k" in packed:
         return Keyed.unpacked(packed)
-    far = unpacked_distances(packed)
-    return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"], distances=far)
+    compared = unpacked_compared(packed)
+    return Counts(packed["c"], packed["o"], packed["d"], packed["m"], packed["e"], compared=compared)
 
 
 __all__ = ["Answer", "Answers", "Broken", "Counts", "Grid", "Histogram", "Keyed", "Number", "Profile", "Rows", "merge"]

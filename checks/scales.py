@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from checks import limits
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -37,8 +39,8 @@ def typical(past: Array) -> Array:
     """The lower median of what each number was, its sign left out; 1 where that is 0. `past` is windows x numbers."""
     import numpy as np
 
-    ordered = np.sort(np.abs(past), axis=0)[(len(past) - 1) // 2]
-    return np.where(ordered > 0, ordered, 1.0)
+    middle = limits.ordered(np.abs(past))[(len(past) - 1) // 2]
+    return np.where(middle > 0, middle, 1.0)
 
 
 def all_onto(x: Array, kinds: Sequence[Scale], typical: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -85,7 +86,7 @@ def run(
         if not any(task.windows for task in tasks):
             raise CannotReplay("there is nothing to replay: " + "; ".join(f"{s.dataset.name}: {s.note}" for s in found.stretches))
         tasks = [replace(task, shelf=Shelf(Path(folder)), windows=task.windows[-most:] if most else task.windows) for task in tasks]
-        share = max(-(-sum(len(task.windows) for task in tasks) // config.daemon.workers), SHORTEST)
+        share = max(-(-sum(len(task.windows) for task in tasks) // min(config.daemon.workers, _processors())), SHORTEST)
         # The longest first, so that no worker is left alone with it at the end.
         pieces = [piece for task in sorted(tasks, key=lambda t: -len(t.windows)) for piece in parted(task, share)]
         running = [(p, pool.schedule(verdicts, [p], _seconds(p.dataset) * max(len(p.windows) - p.history, 1))) for p in pieces]
@@ -107,6 +108,11 @@ def told(config: Config, windows: list[Verdict]) -> Told:
             telling.window(dataset, window, measured)
         telling.until(max(window.end + dataset.delay for dataset, window, _ in windows) + DAY)
         return telling.told
+
+
+def _processors() -> int:
+    """Those that we may use; more pieces than these would read their first windows for nothing."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _seconds(dataset: Dataset) -> float:

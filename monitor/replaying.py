@@ -113,7 +113,17 @@ def parted(task: Task, most: int) -> list[Task]:
     if not all(_is_known(task, window) for window in task.windows[:: max(len(task.windows) // 4, 1)]):
         return [task]
     ends = [round(len(task.windows) * piece / number) for piece in range(number + 1)]
-    return [replace(task, windows=task.windows[:end], history=begin) for begin, end in pairwise(ends)]
+    if task.dataset.holidays:
+        # Last year's are looked back at too.
+        return [replace(task, windows=task.windows[:end], history=begin) for begin, end in pairwise(ends)]
+    return [_piece(task, begin, end) for begin, end in pairwise(ends)]
+
+
+def _piece(task: Task, begin: int, end: int) -> Task:
+    """These windows with those that they look back at, and nothing else of what is stored: a worker is sent all of it."""
+    windows = task.windows[max(begin - HISTORY, 0) : end]
+    stored = {window.start: task.stored[window.start] for window in windows}
+    return replace(task, windows=windows, stored=stored, history=min(begin, HISTORY))
 
 
 def _is_known(task: Task, window: Window) -> bool:

@@ -115,6 +115,10 @@ class Telling:
     """Nothing is open and nothing waits: nothing can be due before another window fails."""
     unsent: bool = False
     """Something was decided at `now` and is not told yet."""
+    troubled: set[str] = field(default_factory=set)
+    """Datasets and sources of which something was ever bad."""
+    healthy: dict[str, list[tuple[Dataset, Window, Measured]]] = field(default_factory=dict)
+    """By dataset, the windows that can have changed nothing: recorded once something of theirs is bad, for what is usual."""
 
     def __post_init__(self) -> None:
         book = self.told.sent
@@ -125,19 +129,29 @@ class Telling:
     def window(self, dataset: Dataset, window: Window, measured: Measured) -> Decision:
         """The decision on one more window; call it in the order in which windows close."""
         now = window.end + dataset.delay
-        if not self.idle or any(r.status in {Status.FAILED, Status.ERRORED} for r in measured.results):
+        bad = any(r.status in {Status.FAILED, Status.ERRORED} for r in measured.results)
+        if self.idle and not bad and measured.state == "done" and self.troubled.isdisjoint(news.subjects(dataset)):
+            self.healthy.setdefault(dataset.name, []).append((dataset, window, measured))
+            return Decision(News())
+        if not self.idle or bad:
             self.until(now)
+        for earlier in self.healthy.pop(dataset.name, ()):
+            self._recorded(*earlier, tells=False)
+        decision = self._recorded(dataset, window, measured)
+        self._note(decision)
+        if decision.tellings:
+            self.idle, self.unsent = False, True
+        return decision
+
+    def _recorded(self, dataset: Dataset, window: Window, measured: Measured, tells: bool = True) -> Decision:
+        now = window.end + dataset.delay
         claim = ledger.claim(self.store, dataset.name, window, self.config.daemon.lease, lane=dataset.lane)
         if claim is None:
             raise ValueError(f"{dataset.name}: {window} was told already")
         # Profiles are the replay's, not the store's.
         measured = replace(measured, profile=None, golden=None, apart=None, results=[fit.result(r) for r in measured.results])
-        decide = news.deciding(self.config, dataset, window, measured, now)
-        decision = ledger.record(self.store, claim, measured, now, news.subjects(dataset), decide) or Decision(News())
-        self._note(decision)
-        if decision.tellings:
-            self.idle, self.unsent = False, True
-        return decision
+        decide = news.deciding(self.config, dataset, window, measured, now) if tells else None
+        return ledger.record(self.store, claim, measured, now, news.subjects(dataset), decide) or Decision(News())
 
     def until(self, moment: datetime) -> None:
         """Everything that is due by time up to `moment`."""
@@ -174,6 +188,7 @@ class Telling:
             connection.execute(update(tables.incidents).where(*late).values(acked_at=now, acked_by="the replay"))
 
     def _note(self, decision: Decision) -> None:
+        self.troubled.update(problem.subject for problem in decision.news.problems)
         for change in decision.news.changes:
             happening = self.told.incidents.setdefault(change.incident.id, Happening(change.incident))
             happening.incident = change.incident

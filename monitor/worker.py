@@ -6,6 +6,7 @@ Everything comes in with the `Job` and goes out with `Measured`; a worker knows 
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 import logging
 import os
@@ -28,6 +29,7 @@ from checks.wording import amount
 from monitor import segments, special_days
 from monitor.dataset import Dataset, Golden, Previous
 from monitor.earlier import Pasts, Pools, Stored, accepted_since, earlier, normal_windows, parsed, readable
+from monitor.ending import ROUGHLY
 from monitor.job import Job, Measured, State
 from monitor.judging import judged_apart, judged_together, packed
 from monitor.kinds import check_kinds
@@ -47,6 +49,8 @@ def prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The fork server hands down the daemon's handler, which only makes sense there.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Profiles are many objects that stay, and hold no cycles.
+    gc.set_threshold(*ROUGHLY)
     logging.getLogger().setLevel(logging.WARNING)
     if sys.platform == "linux":
         die_with_parent = 1

@@ -113,7 +113,7 @@ def test_stored_profiles_give_the_same_verdicts_without_the_source(home: Path) -
     store.close()
 
 
-def test_pieces_that_are_replayed_at_once_give_the_same_verdicts(home: Path) -> None:
+def test_pieces_that_are_replayed_at_once_give_the_same_verdicts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = config(home)
     store = lived(read)
     stored = {at: body for at, _, body in past.windows_between(store, "orders", FIRST, FIRST + 25 * DAY)}
@@ -124,6 +124,11 @@ def test_pieces_that_are_replayed_at_once_give_the_same_verdicts(home: Path) -> 
     assert [(len(piece.windows), piece.history) for piece in pieces] == [(8, 0), (16, 8), (24, 16)]
     assert [one for piece in pieces for one in said(replaying.verdicts(piece))] == said(replaying.verdicts(without))
     assert replaying.parted(without, 24) == [without]
+    # Each is sent only what it looks back at.
+    monkeypatch.setattr(replaying, "HISTORY", 6)
+    short = replaying.parted(without, 10)
+    assert [(len(piece.windows), piece.history, len(piece.stored)) for piece in short] == [(8, 0, 8), (14, 6, 14), (14, 6, 14)]
+    assert [one for piece in short for one in said(replaying.verdicts(piece))] == said(replaying.verdicts(without))
     mean = Mean(column="amount", where="kind > 3")
     asking = replace(without, dataset=without.dataset.model_copy(update={"checks": (*without.dataset.checks, mean)}))
     assert replaying.parted(asking, 10) == [asking], "its windows must be measured once more, in order"

@@ -62,7 +62,7 @@ def test_what_was_computed_is_stored_with_the_window(made: Callable[[int], Answe
         stored = Profile({}, 500, {("", ""): {"x": answer}}).to_bytes()
         read = Profile.from_bytes(stored).answers()["x"]
         assert isinstance(read, Histogram | Counts)
-        assert read.distances == answer.distances
+        assert read.compared == answer.compared
         again.append(read)
     assert found(method, again) == whole
 
@@ -73,20 +73,22 @@ def test_a_distance_from_other_windows_is_not_taken(made: Callable[[int], Answer
     found(method, answers)
     for answer in answers:
         # Wrong on purpose: whatever is taken over shows.
-        answer.distances.update(dict.fromkeys(answer.distances, 77.0))
-    assert found(method, answers)[:-1] == [77.0] * (len(answers) - LEAST - 1)
+        answer.compared.update({key: 77.0 for key in answer.compared if key[0] == method.name})
+    assert found(method, answers) == [77.0] * (len(answers) - LEAST)
     # Without the first window, those of the early ones are from others, and so are those of another method.
     later = found(method, answers[1:], first=1)
     assert later[: MOST - LEAST] != [77.0] * (MOST - LEAST)
     assert 77.0 not in later[: MOST - LEAST]
-    assert later[MOST - LEAST : -1] == [77.0] * (40 - 1 - MOST - 1)
+    assert later[MOST - LEAST :] == [77.0] * (40 - 1 - MOST)
     assert 77.0 not in found(methods()["total_variation"], answers)
 
 
 def test_a_distance_that_is_not_finite_is_not_stored() -> None:
     answer = texts(1)
-    answer.distances["x", 1, 0.0] = float("nan")
-    answer.distances["x", 2, 0.0] = 0.5
+    answer.compared["x", 1, 0.0] = float("nan")
+    answer.compared["y", 1, 0.0] = ["a", 0.5, float("inf")]
+    answer.compared["y", 2, 0.0] = ["a", 0.5, None]
+    answer.compared["x", 2, 0.0] = 0.5
     read = Profile.from_bytes(Profile({}, 1, {("", ""): {"x": answer}}).to_bytes()).answers()["x"]
     assert isinstance(read, Counts)
-    assert read.distances == {("x", 2, 0.0): 0.5}
+    assert read.compared == {("x", 2, 0.0): 0.5, ("y", 2, 0.0): ["a", 0.5, None]}

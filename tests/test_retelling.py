@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,14 @@ from alerts import escalation
 from alerts.pace import Pace
 from alerts.routing import Route
 from checks.result import Family, Result, Severity, Status
-from monitor import backtest, replay_drawing
+from checks.window import Window
+from monitor import backtest, news, replay_drawing
 from monitor.backtest import Backtest, Stretch
 from monitor.config import Config, load
+from monitor.dataset import Dataset
 from monitor.job import Measured
+from monitor.retelling import Telling
+from monitor.store.decisions import Decision
 
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -68,6 +73,39 @@ def test_a_warning_of_the_night_is_told_by_the_morning_and_once(tmp_path: Path) 
     [digest] = backtest.messages(found)
     assert (digest["dataset"], digest["page"]) == (None, False)
     assert [h.incident.resolved_at for h in found.telling.incidents.values()] == [FIRST + 4 * HOUR]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_healthy_windows_that_are_recorded_late_change_nothing(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = random.Random(seed)
+    watched = "".join(WATCHED.replace("datasets.orders", f"datasets.t{n}") for n in range(3))
+    read = config(tmp_path, "", watched)
+    windows = []
+    for n in range(72):
+        down = n > 20 and drawn.random() < 0.03
+        for dataset in read.datasets.values():
+            severity = drawn.choice(list(Severity))
+            results = [verdict(n > 12 and drawn.random() < 0.04, severity), verdict(False, severity, "mean(amount)")]
+            measured = Measured("done", results, 100, 0.1)
+            if down:
+                gone = Result("reachable", "reachable", Family.SOURCE, Status.ERRORED, "nobody answers")
+                measured = Measured("errored", [gone], None, 0.1, error="nobody answers")
+            windows.append((dataset, dataset.calendar.holding(FIRST + n * HOUR), measured))
+    late = backtest.told(read, list(windows))
+    real = Telling.window
+
+    def at_once(telling: Telling, dataset: Dataset, window: Window, measured: Measured) -> Decision:
+        telling.troubled.update(news.subjects(dataset))
+        return real(telling, dataset, window, measured)
+
+    monkeypatch.setattr(Telling, "window", at_once)
+    assert backtest.told(read, list(windows)) == late
+    assert len(late.sent) > 3
+
+
+def test_a_finding_after_healthy_windows_is_told_with_how_unusual_it_is(tmp_path: Path) -> None:
+    opened, *_ = told(config(tmp_path, ""), [60], Severity.CRITICAL, hours=62).telling.sent
+    assert opened.outgoing.message.lead == "highest in 2 days"
 
 
 def test_what_waits_for_a_morning_after_the_last_window_is_told(tmp_path: Path) -> None:
