@@ -31,6 +31,7 @@ from checks.window import Window
 from checks.wording import Unit, amount
 
 if TYPE_CHECKING:
+    from checks.judging import Weighed
     from checks.pending import Usual
 
 
@@ -304,14 +305,18 @@ class Check(BaseModel):
         return Pending(traces, self._of_worst)
 
     def _of_worst(self, usual: Sequence[Usual], view: View) -> Result:
-        known = [one for one in usual if not isinstance(one, learned.Learning)]
-        if not known:
-            raise NothingToJudge(f"{self.name}: {next(iter(usual), learned.Learning(0))}")
-        one = max(known, key=lambda weighed: weighed.score(view.allowance))
+        one = self._furthest(usual, view)
         trace = one.trace
         said = f"{self._subject(self._column)}: the {trace.title} is {amount(trace.value, trace.unit)}"
         found = self._by(one.by(view.allowance), trace, said, self._column, view)
         return replace(found, details={**(found.details or {}), "number": trace.title})
+
+    def _furthest(self, usual: Sequence[Usual], view: View) -> Weighed:
+        """That which is furthest out; raises NothingToJudge where none has history enough."""
+        known = [one for one in usual if not isinstance(one, learned.Learning)]
+        if not known:
+            raise NothingToJudge(f"{self.name}: {next(iter(usual), learned.Learning(0))}")
+        return max(known, key=lambda weighed: weighed.score(view.allowance))
 
     def _by(self, found: learned.Learned, trace: learned.Trace, said: str, column: str | None, view: View) -> Result:
         """The verdict by learned limits."""
