@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from checks import learned
+from checks import learned, limits
 from checks.base import Check, Past, Table, View
 from checks.grid import LARGEST
 from checks.learned import Learned, Series, Trace
@@ -38,7 +38,7 @@ FEWEST = learned.SETTLED
 FEWEST_CHANGES = 28
 """Changes that the same is said of."""
 TINY = 1e-9
-"""Of the largest value: less is the rounding of a sum."""
+"""Of the middle value: less is the rounding of a sum."""
 LATELY = 28
 """Windows that say where a column is now."""
 FEWEST_VALUES = 5
@@ -79,12 +79,10 @@ class Moves:
         at = [place for place, earlier in enumerate(before) if earlier >= 0]
         with np.errstate(over="ignore", invalid="ignore"):
             changes = values[at] - values[[before[place] for place in at]]
-            known = [place for place in range(len(names)) if np.isfinite(changes[:, place]).sum() >= FEWEST_CHANGES]
-            spread = np.array([1.4826 * np.nanmedian(np.abs(changes[:, place])) for place in known])
-            still = spread <= TINY * np.array([np.nanmax(np.abs(values[:, place])) for place in known])
-        moving = [n for n in range(len(known)) if np.isfinite(spread[n]) and not still[n]]
-        kept = [known[n] for n in moving]
-        return cls([names[place] for place in kept], values[:, kept], changes[:, kept], spread[moving])
+            enough = np.isfinite(changes).sum(axis=0) >= FEWEST_CHANGES
+            spread = np.where(enough, 1.4826 * limits.median(np.abs(changes)), math.nan)
+            kept = np.flatnonzero(spread > TINY * limits.median(np.abs(values))).tolist()
+        return cls([names[place] for place in kept], values[:, kept], changes[:, kept], spread[kept])
 
     def fault_of(self, place: int, others: Sequence[int]) -> bool:
         """Whether one of the others is far out and this one is where it always is: then nothing is to be said of this one."""
