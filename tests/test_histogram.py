@@ -47,6 +47,16 @@ def measured(sql: str, *asked: Question, grids: dict[str, Grid] | None = None) -
 histograms = st.builds(counted, st.lists(st.integers(-300, 300).map(float), max_size=15), st.sampled_from(GRIDS))
 
 
+@given(histograms, st.sampled_from(GRIDS), st.lists(st.integers(-300, 300).map(float), max_size=4))
+def test_the_rows_of_the_buckets_that_begin_before_a_value(histogram: Histogram, grid: Grid, ends: list[float]) -> None:
+    cells = histogram.cells_on(grid)
+    begins, _ = grid.edges(cells.keys)
+    for _ in range(2):  # Kept after the first time.
+        lower, upto = histogram.rising(grid)
+        for end in (*ends, *begins.tolist(), math.inf):
+            assert upto[lower.searchsorted(end)] == cells.rows[begins < end].sum()
+
+
 def close(a: Histogram, b: Histogram) -> bool:
     """The same up to the rounding of sums."""
     assert a.cells.keys() == b.cells.keys()
