@@ -42,7 +42,7 @@ def run(
         return _refused(f"{other.path} has none of these datasets: there is nothing to compare")
     if json:
         told = backtest.as_json(found) | {"months": replay_months.months(found)}
-        print(printing.as_json(told | ({"against": replay_printing.difference(found, changed)} if changed else {})))
+        print(printing.as_lines(told | ({"against": replay_printing.difference(found, changed)} if changed else {})))
     else:
         print("\n".join(replay_printing.report(found)))
         if changed and other:

@@ -6,10 +6,11 @@ been told of them is monitor/retelling.py's. Nothing of a replay reaches the sto
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +96,8 @@ class Past:
         return self.dataset.calendar.holding(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
 
 
+BARE = 0.3
+"""The time that a window without history takes, in parts of that of one with all of it."""
 _REACH = 3000
 """Windows of the past that are looked through for those at the same time of day: four weeks of quarter hours."""
 
@@ -112,11 +115,17 @@ def parted(task: Task, most: int) -> list[Task]:
     # Some tell for all: what one of them lacks is measured in its turn, and is only no part of other pieces' past.
     if not all(_is_known(task, window) for window in task.windows[:: max(len(task.windows) // 4, 1)]):
         return [task]
-    ends = [round(len(task.windows) * piece / number) for piece in range(number + 1)]
+    ends = _ends(len(task.windows), number)
     if task.dataset.holidays:
         # Last year's are looked back at too.
         return [replace(task, windows=task.windows[:end], history=begin) for begin, end in pairwise(ends)]
     return [_piece(task, begin, end) for begin, end in pairwise(ends)]
+
+
+def _ends(windows: int, number: int) -> list[int]:
+    """Where pieces begin and end that take about the same time: the first windows have little to look back at."""
+    spent = [0.0, *accumulate(BARE + (1 - BARE) * min(place / HISTORY, 1.0) for place in range(windows))]
+    return sorted({*(bisect_left(spent, spent[-1] * piece / number) for piece in range(number)), windows})
 
 
 def _piece(task: Task, begin: int, end: int) -> Task:

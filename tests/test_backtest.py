@@ -121,13 +121,13 @@ def test_pieces_that_are_replayed_at_once_give_the_same_verdicts(home: Path, mon
     assert replaying.parted(whole, 10) == [whole], "one window is not stored"
     without = replace(whole, windows=[w for w in whole.windows if w.start in stored])
     pieces = replaying.parted(without, 10)
-    assert [(len(piece.windows), piece.history) for piece in pieces] == [(8, 0), (16, 8), (24, 16)]
+    assert [(len(piece.windows), piece.history) for piece in pieces] == [(10, 0), (18, 10), (24, 18)]
     assert [one for piece in pieces for one in said(replaying.verdicts(piece))] == said(replaying.verdicts(without))
     assert replaying.parted(without, 24) == [without]
     # Each is sent only what it looks back at.
     monkeypatch.setattr(replaying, "HISTORY", 6)
     short = replaying.parted(without, 10)
-    assert [(len(piece.windows), piece.history, len(piece.stored)) for piece in short] == [(8, 0, 8), (14, 6, 14), (14, 6, 14)]
+    assert [(len(piece.windows), piece.history, len(piece.stored)) for piece in short] == [(10, 0, 10), (13, 6, 13), (13, 6, 13)]
     assert [one for piece in short for one in said(replaying.verdicts(piece))] == said(replaying.verdicts(without))
     mean = Mean(column="amount", where="kind > 3")
     asking = replace(without, dataset=without.dataset.model_copy(update={"checks": (*without.dataset.checks, mean)}))
