@@ -190,7 +190,8 @@ class Agreement(Check):
         said = f"{self._subject(column)}: the {what} is {amount(own.value, unit)}"
         trace = replace(own.trace, value=own.value, unit=unit)
         found = self._by(own.shown(one.by(view.allowance)), trace, said, column, view)
-        return replace(found, details={**(found.details or {}), "number": what})
+        # In one incident with what else is told of the same.
+        return replace(found, family=FAMILIES[own.what], details={**(found.details or {}), "number": what})
 
     def _moves(self, view: View, past: Sequence[Past]) -> Moves:
         import numpy as np
@@ -233,6 +234,7 @@ class Agreement(Check):
 
 
 UNITS: dict[str, Unit] = {MEAN: "number", MISSING: "share"}
+FAMILIES = {MEAN: Family.DRIFT, MISSING: Family.QUALITY}
 
 
 def _alike_before(keys: Sequence[int]) -> list[int]:

@@ -14,7 +14,7 @@ from checks.base import Past, View
 from checks.numbers import Numbers
 from checks.pending import judged
 from checks.profile import Answers, Counts, Grid, Histogram
-from checks.result import Result, Severity, Status
+from checks.result import Family, Result, Severity, Status
 from checks.window import Window
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_what_moves_by_itself_is_told_though_it_moves_more_every_day() -> None:
     results = found(days)
     assert set(results) == {"net", "gross"}
     gross = results["gross"]
-    assert (gross.status, gross.severity) == (Status.FAILED, Severity.CRITICAL), gross.message
+    assert (gross.status, gross.severity, gross.family) == (Status.FAILED, Severity.CRITICAL, Family.DRIFT), gross.message
     assert gross.message.startswith("agreement(gross): the mean given `net` is ")
     assert (gross.details or {})["number"] == "mean given `net`"
     # By itself the same mean is nothing.
@@ -130,7 +130,8 @@ def test_what_is_missing_without_the_others_is_told() -> None:
     days = outages()
     days[-1] = {"left": (100.0, 0.05), "arrived": (100.0, 0.05), "city": (100.0, 0.10)}
     results = found(days)
-    assert results["city"].status is Status.FAILED, results["city"].message
+    # In one incident with the missing values themselves.
+    assert (results["city"].status, results["city"].family) == (Status.FAILED, Family.QUALITY), results["city"].message
     assert "the missing share given `" in results["city"].message
     days[-1] = dict.fromkeys(("left", "arrived", "city"), (100.0, 0.16))
     assert {result.status for result in found(days).values()} == {Status.PASSED}
