@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from checks.pending import Usual
+    from checks.window import Window
 
     Array = NDArray[np.float64]
 
@@ -36,7 +38,7 @@ MEAN, MISSING = "mean", "missing share"
 FEWEST = learned.SETTLED
 """Windows of history below which columns go together by chance."""
 FEWEST_CHANGES = 28
-"""Changes that the same is said of."""
+"""Changes that the same is said of, each of another day."""
 TINY = 1e-9
 """Of the middle value: less is the rounding of a sum."""
 LATELY = 28
@@ -55,8 +57,23 @@ CLIP = 4.0
 """Spreads at which a change counts no further: one bad day must not make two columns friends."""
 LOOSE = 0.25
 """The part of what the others explain that may be wrong: what holds for ordinary days holds less for a blizzard."""
+ODD = 3
+"""Rows, or values, that may be odd in any window."""
+SLIGHT = 0.001
+"""A share of missing rows that wakes nobody, however alike two columns are."""
+BROKEN = 5.0
+"""Spreads from which on a relation does not hold."""
 FAR, NEAR = 8.0, 3.0
 """Spreads: where another column is further out than the first and this one is not beyond the second, the fault is the other's."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A number, by its place, and the one or two others that explain it, with how much it moves with each."""
+
+    place: int
+    others: Sequence[int]
+    slopes: Array
 
 
 @dataclass(frozen=True)
@@ -71,59 +88,115 @@ class Moves:
     spread: Array
 
     @classmethod
-    def of(cls, names: Sequence[Place], values: Array, keys: Sequence[int]) -> Moves:
+    def of(cls, names: Sequence[Place], values: Array, windows: Sequence[Window]) -> Moves:
         """Without what mostly stands still: that goes with nothing."""
         import numpy as np
 
-        before = _alike_before(keys[:-1])
+        before = _alike_before(learned.keys(windows[:-1]))
         at = [place for place, earlier in enumerate(before) if earlier >= 0]
-        with np.errstate(over="ignore", invalid="ignore"):
+        days = len({windows[place].local_start.date() for place in at})
+        if not names or days < FEWEST_CHANGES:
+            # Of the hours of a few days all changes are those of one or two nights.
+            return cls([], values[:, :0], values[:0, :0], values[0, :0])
+        with np.errstate(all="ignore"):
             changes = values[at] - values[[before[place] for place in at]]
             enough = np.isfinite(changes).sum(axis=0) >= FEWEST_CHANGES
             spread = np.where(enough, 1.4826 * limits.median(np.abs(changes)), math.nan)
-            kept = np.flatnonzero(spread > TINY * limits.median(np.abs(values))).tolist()
+            kept = np.flatnonzero(np.isfinite(spread) & (spread > TINY * limits.median(np.abs(values)))).tolist()
         return cls([names[place] for place in kept], values[:, kept], changes[:, kept], spread[kept])
 
-    def fault_of(self, place: int, others: Sequence[int]) -> bool:
-        """Whether one of the others is far out and this one is where it always is: then nothing is to be said of this one."""
+    @cached_property
+    def out(self) -> Array:
+        """How far each number of the judged window is from where it lately was, in spreads of its own."""
         import numpy as np
 
         near = self.values[-LATELY - 1 : -1]
-        middle = np.nanmedian(near, axis=0)
-        out = np.abs(self.values[-1] - middle) / np.maximum(1.4826 * np.nanmedian(np.abs(near - middle), axis=0), 1e-300)
-        return bool(out[others].max() > FAR and out[place] <= NEAR)
+        with np.errstate(all="ignore"):
+            middle = limits.median(near)
+            found = np.abs(self.values[-1] - middle) / np.maximum(1.4826 * limits.median(np.abs(near - middle)), 1e-300)
+        return np.asarray(np.nan_to_num(found))
 
-    def pairs(self) -> Iterator[tuple[int, list[int], Array]]:
-        """Each number that one or two others explain, those, and its slopes on them."""
+    @cached_property
+    def alike(self) -> Array:
+        """The correlation of the changes of every two numbers of one sort; 0 with itself."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            z = np.nan_to_num(np.clip(self.changes / self.spread, -CLIP, CLIP))
+            sizes = np.sqrt((z * z).sum(axis=0))
+            found = (z.T @ z) / np.maximum(np.outer(sizes, sizes), 1e-300)
+        # What is missing goes with what is missing, values with values.
+        kinds = np.array([what for what, _ in self.names])
+        found[kinds[:, None] != kinds[None, :]] = 0.0
+        np.fill_diagonal(found, 0.0)
+        return np.asarray(found)
+
+    def relations(self) -> list[Relation]:
+        """Of each number that others explain; where one is in most of those that do not hold now, the others' without it."""
         import numpy as np
 
         if len(self.names) < 2:
-            return
-        z = np.nan_to_num(np.clip(self.changes / self.spread, -CLIP, CLIP))
-        sizes = np.sqrt((z * z).sum(axis=0))
-        alike = (z.T @ z) / np.maximum(np.outer(sizes, sizes), 1e-300)
-        kinds = np.array([what for what, _ in self.names])
-        # What is missing goes with what is missing, values with values.
-        alike[kinds[:, None] != kinds[None, :]] = 0.0
-        np.fill_diagonal(alike, 0.0)
-        for place in np.flatnonzero(np.abs(alike).max(axis=0) >= ALIKE).tolist():
-            others = _explaining(z, place, alike[:, place])
-            slopes, rest = self._fitted(place, others)
-            if rest <= 1 - MOSTLY:
-                yield place, others, slopes
+            return []
+        places = np.flatnonzero(np.abs(self.alike).max(axis=0) >= ALIKE).tolist()
+        found = [one for place in places if (one := self._relation(place)) is not None]
+        suspect = _in_most([{one.place, *one.others} for one in found if self._rest(one) > BROKEN])
+        if suspect is None:
+            return found
+        again = [self._relation(one.place, suspect) if suspect in one.others else one for one in found]
+        return [one for one in again if one is not None]
 
-    def _fitted(self, place: int, others: Sequence[int]) -> tuple[Array, float]:
-        """The slopes by least squares over the windows that were no outliers, and the share of the variance that is left."""
+    def fault_of_others(self, one: Relation) -> bool:
+        """Whether one of the others is far out and this one is where it always is: then nothing is to be said of this one."""
+        return bool(self.out[list(one.others)].max() > FAR and self.out[one.place] <= NEAR)
+
+    def given(self, one: Relation) -> Array:
+        """What the number would have been in every window with what the others are now."""
         import numpy as np
 
-        z = self.changes[:, [place, *others]] / self.spread[[place, *others]]
+        others = self.values[:, list(one.others)]
+        with np.errstate(all="ignore"):
+            return np.asarray(self.values[:, one.place] + (others[-1] - others) @ one.slopes)
+
+    def _rest(self, one: Relation) -> float:
+        """How far from all before it is, in spreads of what is left of it."""
+        import numpy as np
+
+        given = self.given(one)[:, None]
+        with np.errstate(all="ignore"):
+            middle = limits.median(given[:-1])
+            spread = 1.4826 * limits.median(np.abs(given[:-1] - middle)) + TINY * self.spread[one.place]
+            return float(np.nan_to_num(np.abs(given[-1] - middle) / spread)[0])
+
+    def _relation(self, place: int, without: int | None = None) -> Relation | None:
+        """By least squares over the windows that were no outliers; None where too much of the number's variance is left."""
+        import numpy as np
+
+        others = self._explaining(place, without)
+        with np.errstate(all="ignore"):
+            z = self.changes[:, [place, *others]] / self.spread[[place, *others]]
         z = z[(np.abs(z) <= CLIP).all(axis=1)]
         if len(z) < FEWEST_CHANGES:
-            return np.zeros(len(others)), 1.0
+            return None
         y, x = z[:, 0], z[:, 1:]
         slopes = np.asarray(np.linalg.lstsq(x, y, rcond=1e-6)[0], dtype=np.float64)
         left = y - x @ slopes
-        return slopes * self.spread[place] / self.spread[others], float(left @ left) / max(float(y @ y), 1e-300)
+        if not left @ left <= (1 - MOSTLY) * (y @ y):
+            return None
+        return Relation(place, others, slopes * self.spread[place] / self.spread[others])
+
+    def _explaining(self, place: int, without: int | None) -> list[int]:
+        """The number that goes with this one most, and the one that explains most of what the first leaves, where that is much."""
+        import numpy as np
+
+        alike = self.alike[:, place].copy()
+        if without is not None:
+            alike[without] = 0.0
+        first = int(np.abs(alike).argmax())
+        with_first = self.alike[:, first]
+        more = np.square(alike - alike[first] * with_first) / np.maximum(1 - np.square(with_first), 1e-6)
+        more[(alike == 0.0) | (np.arange(len(alike)) == first)] = 0.0
+        second = int(more.argmax())
+        return [first, second] if more[second] >= MORE else [first]
 
 
 @dataclass(frozen=True)
@@ -153,9 +226,10 @@ class Agreement(Check):
     moved: `arr_delay` rises with `dep_delay`, both are missing for the same flights.
 
     Which go together is learned from their changes, from one Monday to the next and the like: one or two other columns must explain
-    three quarters of them, over 35 windows or more. What was usual is moved by as much as they differ now. Finds changes that are
-    small beside what a column does by itself. Which of the columns is at fault it cannot always tell, so the finding names them
-    all. Columns that go with no other get no verdict.
+    three quarters of them, over 28 days or more, and both be known in nine tenths of the last 90 windows. What was usual is moved
+    by as much as they differ now. Finds changes that are small beside what a column does by itself. Of two columns that part it
+    cannot tell which is at fault, and tells both; of more, where one is in most of what no longer holds, that one. Columns that go
+    with no other get no verdict, nor do windows of hours, whose 90 last are a few days.
     """
 
     family = Family.DRIFT
@@ -174,13 +248,13 @@ class Agreement(Check):
         if len(past) < FEWEST or not view.rows:
             raise NothingToJudge(f"{self.name}: {learned.Learning(len(past), FEWEST)}")
         moves = self._moves(view, past)
-        traces: dict[str, list[Given]] = {}
-        for place, others, slopes in moves.pairs():
-            if not moves.fault_of(place, others):
-                traces.setdefault(moves.names[place][1], []).append(self._given(view, past, moves, place, others, slopes))
-        if not traces:
+        given: dict[str, list[Given]] = {}
+        for one in moves.relations():
+            if not moves.fault_of_others(one):
+                given.setdefault(moves.names[one.place][1], []).append(self._given(view, past, moves, one))
+        if not given:
             raise NothingToJudge(f"{self.name}: no columns go together in {len(past)} windows")
-        for column, found in traces.items():
+        for column, found in given.items():
             yield Pending([one.trace for one in found], partial(self._told, column, found))
 
     def _told(self, column: str, given: Sequence[Given], usual: Sequence[Usual], view: View) -> Result:
@@ -201,32 +275,42 @@ class Agreement(Check):
         def measured(one: View | Past) -> Mapping[Place, float]:
             return _numbers(one.answers, one.rows, asked)
 
-        key = shared(repr(self))
+        # What is asked too: a window that lacked a column looked at the same past, and not at this one's.
+        key = shared(f"{self!r} {asked}")
         before, now = [one.once(key, measured) for one in past], measured(view)
         values = np.array([[one.get(name, math.nan) for name in now] for one in (*before, now)], dtype=np.float64)
         for column, since in view.accepted.items():
             # What was before somebody called a level normal is not compared.
-            old = np.array([p.window.start < since for p in past])
-            values[:-1][np.ix_(old, np.array([column in {"", name[1]} for name in now]))] = math.nan
-        known = np.isfinite(values[-1]) & (np.isfinite(values[:-1]).mean(axis=0) >= KNOWN)
-        kept, names = np.flatnonzero(known).tolist(), list(now)
-        keys = learned.keys([*(p.window for p in past), view.window])
-        return Moves.of([names[place] for place in kept], values[:, kept], keys)
+            old = sum(p.window.start < since for p in past)
+            values[:old, [place for place, name in enumerate(now) if column in {"", name[1]}]] = math.nan
+        known = np.flatnonzero(np.isfinite(values[:-1]).mean(axis=0) >= KNOWN).tolist()
+        names = list(now)
+        return Moves.of([names[place] for place in known], values[:, known], [*(p.window for p in past), view.window])
 
-    def _given(self, view: View, past: Sequence[Past], moves: Moves, place: int, others: Sequence[int], slopes: Array) -> Given:
+    def _given(self, view: View, past: Sequence[Past], moves: Moves, one: Relation) -> Given:
         """The number, and what it would have been in earlier windows with what the others are now."""
         import numpy as np
 
-        (what, _), now, size = moves.names[place], moves.values[-1, others], float(moves.spread[place])
-        with np.errstate(over="ignore", invalid="ignore"):
-            usual = moves.values[:-1, place] + (now - moves.values[:-1][:, others]) @ slopes
+        (what, column), size = moves.names[one.place], float(moves.spread[one.place])
+        *usual, value = moves.given(one)
+        with np.errstate(all="ignore"):
             middle = float(np.nanmedian(usual))
-            explained = abs(float((now - np.nanmedian(moves.values[:-1][:, others], axis=0)) @ slopes))
-        value = float(moves.values[-1, place])
-        series = Series(tuple(p.window for p in past), 1 + (usual - middle) / size, np.array([float(p.rows) for p in past]))
-        title = f"{what} given {quoted([moves.names[other][1] for other in others])}"
-        trace = Trace(1 + (value - middle) / size, series, view.rows, least=LOOSE * explained / size, title=title)
-        return Given(what, value, trace, middle, size)
+            explained = abs(middle - float(np.nanmedian(moves.values[:-1, one.place])))
+            scaled = 1 + (np.array(usual) - middle) / size
+        values, chance = self._chance(view, what, column)
+        series = Series(tuple(p.window for p in past), scaled, np.array([float(p.rows) for p in past]))
+        title = f"{what} given {quoted([moves.names[other][1] for other in one.others])}"
+        now, least = 1 + (float(value) - middle) / size, max(LOOSE * explained, chance) / size
+        return Given(what, float(value), Trace(now, series, values, least=least, title=title), middle, size)
+
+    def _chance(self, view: View, what: str, column: str) -> tuple[int, float]:
+        """The rows that the number rests on, and what so few of them may move it by, whatever was before."""
+        if what == MISSING:
+            return view.rows, max(ODD / view.rows, SLIGHT)
+        answer = view.answers[Distribution(column).key]
+        if not isinstance(answer, Histogram):
+            return view.rows, 0.0
+        return answer.finite, ODD * described(answer)["standard deviation"] / answer.finite
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -247,19 +331,10 @@ def _alike_before(keys: Sequence[int]) -> list[int]:
     return found
 
 
-def _explaining(z: Array, place: int, alike: Array) -> list[int]:
-    """The one or two numbers that explain most of this one, the second of what the first leaves."""
-    import numpy as np
-
-    first = int(np.abs(alike).argmax())
-    # Of this one and of the others, what the first does not say.
-    apart = z - np.outer(z[:, first], z[:, first] @ z / (z[:, first] @ z[:, first]))
-    left = apart[:, place]
-    sizes, size = (apart * apart).sum(axis=0), float(left @ left)
-    more = np.square(apart.T @ left) / np.maximum(sizes, 1e-9 * max(size, 1e-300))
-    more[(alike == 0.0) | (np.arange(len(alike)) == first)] = 0.0
-    second = int(more.argmax())
-    return [first, second] if more[second] >= MORE * float(z[:, place] @ z[:, place]) else [first]
+def _in_most(broken: Sequence[set[int]]) -> int | None:
+    """The number that is in more of these relations than any other; None where several are."""
+    (first, most), (_, next_) = [*Counter(place for one in broken for place in one).most_common(2), (-1, 0), (-1, 0)][:2]
+    return first if most > next_ else None
 
 
 def _numbers(answers: Answers, rows: int, asked: Sequence[tuple[str, str]]) -> dict[Place, float]:

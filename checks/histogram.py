@@ -22,7 +22,7 @@ Compared = dict[tuple[str, int, float], Any]
 """What came of comparing a window with those before it, numbers or lists of them: by what it is, the number of windows before it
 that were taken together, and the start of the first of them (UTC seconds)."""
 
-RISING = "rising"
+RISING, MARK = "rising", "mark"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +143,25 @@ class Histogram:
         cells = Cells.of(())
         for own, part in self.cells.items():
             cells = cells.plus(part if own == grid else _moved(own, part, grid))
-        return replace(self, cells={grid: cells}, _cache={})
+        return replace(self, cells={grid: cells}, _cache={}, kept={})
 
     def cells_on(self, grid: Grid) -> Cells:
         """Its buckets on a grid."""
         [found] = self.on(grid).cells.values()
         return found
+
+    @property
+    def mark(self) -> bytes:
+        """What tells its values from others, nearly always; few bytes."""
+        if MARK not in self.kept:
+            found = 0
+            for grid, cells in self.cells.items():
+                found = zlib.crc32(repr(packed(grid)).encode(), found)
+                for part in (cells.keys, cells.rows, cells.sums):
+                    found = zlib.crc32(part.tobytes(), found)
+            self.kept[MARK] = found.to_bytes(4, "big")
+        known: bytes = self.kept[MARK]
+        return known
 
     def rising(self, grid: Grid) -> tuple[Floats, Floats]:
         """Where its buckets on a grid begin (less the centre), in rising order, and the rows before each and in all."""

@@ -19,7 +19,7 @@ from checks.histogram import Histogram
 from checks.learned import Series, Trace
 from checks.limits import EXPECTED
 from checks.once import gathered_once
-from checks.own_history import before
+from checks.own_history import before, mark
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
@@ -110,9 +110,10 @@ class Numbers(Check):
         like = ordinary([one.window for one, _ in past], view.window, view.days)
         last = [past[place] for place in like[-self.pool :]]
         key = QUANTILE, *before([p.window for p, _ in last] + [view.window], len(last), self.pool)
-        if key not in now.compared:
-            now.compared[key] = _quantiles([h for _, h in last], now)
-        points = now.compared[key]
+        of = mark([h for _, h in last])
+        if key not in now.compared or now.compared[key][0] != of:
+            now.compared[key] = [of, _quantiles([h for _, h in last], now)]
+        _, points = now.compared[key]
         shares = below([*(h for _, h in past), now], last[0][1].grid, [math.inf if end is None else end for *_, end in points])
         windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
         for number, (upto, edge, _) in enumerate(points):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     Change = tuple[str, float, float] | None
 FEW = 3
 """Unknown distances that are computed one by one; more of them are computed all at once."""
-MOVED = "moved"
 
 
 class Last(NamedTuple):
@@ -60,6 +60,14 @@ def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
     return min(at, most), windows[max(at - most, 0)].start.timestamp()
 
 
+def mark(answers: Sequence[Histogram | Counts]) -> int:
+    """What tells that these are the very values that something was computed of: a window may have been measured once more."""
+    found = 0
+    for answer in answers:
+        found = zlib.crc32(answer.mark, found)
+    return found
+
+
 def _befores(windows: Sequence[Window], most: int, least: int) -> list[tuple[int, float]]:
     return [before(windows, at, most) for at in range(least, len(windows))]
 
@@ -70,14 +78,15 @@ _befores_once = once(_befores)
 
 def _last(method: Distance, answers: Sequence[Histogram | Counts], those: tuple[int, float], most: int) -> Last:
     """What the last comparison says, its distance among what is kept."""
-    compared, distance, noise = answers[-1].compared, (method.name, *those), (f"{method.name} noise", *those)
-    if not {distance, noise, (MOVED, *those)} <= compared.keys():
+    compared, distance, more = answers[-1].compared, (method.name, *those), (f"{method.name} last", *those)
+    of = mark(answers[-most - 1 : -1])
+    if distance not in compared or more not in compared or compared[more][0] != of:
         pair = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)
         change = moved(pair.current.masses(), pair.reference.masses())
-        compared[distance], compared[noise] = float(method.between(pair)[0]), method.noise_of(pair)
-        compared[MOVED, *those] = list(change) if change else None
-    change = compared[MOVED, *those]
-    return Last(compared[noise], (change[0], change[1], change[2]) if change else None)
+        compared[distance] = float(method.between(pair)[0])
+        compared[more] = [of, method.noise_of(pair), list(change) if change else None]
+    _, noise, told = compared[more]
+    return Last(noise, tuple(told) if told else None)
 
 
 def _compared(method: Distance, answers: Sequence[Histogram | Counts], least: int, most: int) -> Pair:

@@ -96,13 +96,16 @@ def timely(seen: Sequence[Sighting], dataset: Dataset, window: Window, before: B
 
 
 def gone(dataset: Dataset, window: Window, measured: Measured, problems: Sequence[Problem]) -> dict[str, str]:
-    """Problems of segments that no longer have rows, nor had in the last windows; each with that as its reason to be closed."""
+    """Problems of segments that no longer have rows, nor had in the last windows, and of columns of which a check of many has
+    nothing more to say; each with that as its reason to be closed."""
     there = {(r.check, r.column, r.segment) for r in measured.results}
+    heard = {r.check for r in measured.results if r.status is not Status.ERRORED}
     old = window.end - REMEMBERED * dataset.every
     return {
-        p.fingerprint: f"{p.segment} has had no rows since {p.last_end:%Y-%m-%d %H:%M} UTC"
+        p.fingerprint: f"{f'{p.segment} has had no rows' if p.segment else 'no verdict'} since {p.last_end:%Y-%m-%d %H:%M} UTC"
         for p in problems
-        if p.subject == dataset.name and p.segment and p.last_end is not None and p.last_end <= old
+        if p.subject == dataset.name and p.last_end is not None and p.last_end <= old
+        if p.segment or (p.column and p.check in heard)
         if (p.check.removesuffix(UNJUDGED), p.column, p.segment) not in there
     }
 

@@ -37,6 +37,9 @@ def answers(day: Day) -> Answers:
     found: dict[str, Histogram | Counts] = {}
     for column, (mean, missing) in day.items():
         lost = round(missing * ROWS)
+        if lost == ROWS:
+            found[f"distribution({column})"] = Histogram.of(GRID, {}, missing=lost)
+            continue
         if column == "city":
             found["categories(city)"] = Counts({"x": ROWS - lost}, missing=lost, distinct=1)
             continue
@@ -188,3 +191,145 @@ def test_a_text_column_that_appears_is_not_yet_known() -> None:
     days: list[dict[str, tuple[float, float]]] = sales()
     days[-1] = {**days[-1], "city": (100.0, 0.1)}
     assert set(found(days)) == {"net", "gross"}
+
+
+def factor(days: int = DAYS, columns: int = 8, seed: int = 11) -> list[dict[str, tuple[float, float]]]:
+    """Columns that all follow one factor, by a tenth from day to day, and each but the first itself a little."""
+    draw = np.random.default_rng(seed)
+    made = []
+    for _ in range(days):
+        level = 100 * float(np.exp(draw.normal(0, 0.1)))
+        made.append({f"c{n}": (level * (1 + n / 10) * float(np.exp(draw.normal(0, 0.003 * (n > 0)))), 0.0) for n in range(columns)})
+    return made
+
+
+@pytest.mark.parametrize("faulty", ["c0", "c5"])
+def test_of_many_that_go_together_the_one_that_does_not_is_told_alone(faulty: str) -> None:
+    days = factor()
+    mean, _ = days[-1][faulty]
+    days[-1] = {**days[-1], faulty: (0.9 * mean, 0.0)}
+    told = {column for column, result in found(days).items() if result.status is Status.FAILED}
+    assert told == {faulty}
+
+
+@pytest.mark.parametrize(("odd", "rows", "most"), [(1, 24, 8), (3, 1000, 200), (60, 100_000, 100)])
+def test_a_few_odd_rows_are_no_finding_however_exact_it_was_before(odd: int, rows: int, most: int) -> None:
+    draw = np.random.default_rng(13)
+
+    def one(left: int, arrived: int) -> Answers:
+        rest = {GRID.bucket(100.0): (10, 1000.0)}
+        return {
+            f"distribution({column})": Histogram.of(GRID, rest, missing=lost, low=100.0, high=100.0)
+            for column, lost in (("left", left), ("arrived", arrived))
+        }
+
+    shares = draw.integers(0, most, DAYS - 1).tolist()
+    named = {"left": "float64", "arrived": "float64"}
+    history = [Past(window(n), rows, one(lost, lost), named) for n, lost in enumerate(shares)]
+
+    def verdicts(more: int) -> set[Status]:
+        at, lost = window(DAYS - 1), most // 2
+        view = View(at, at.end, rows, named, one(lost, lost + more), history=history)
+        return {result.status for result in judged(CHECK, view)}
+
+    assert verdicts(odd) == {Status.PASSED}
+    assert Status.FAILED in verdicts(8 * odd)
+
+
+def test_windows_of_hours_say_nothing() -> None:
+    days = sales()
+    hours = [Window(START + n * DAY / 24, START + (n + 1) * DAY / 24) for n in range(DAYS)]
+    history = [Past(hour, ROWS, answers(day), schema(day)) for hour, day in zip(hours, days[:-1], strict=False)]
+    at = hours[-1]
+    [skipped] = judged(CHECK, View(at, at.end, ROWS, schema(days[-1]), answers(days[-1]), history=history))
+    assert skipped.status is Status.SKIPPED
+
+
+def test_a_window_without_a_column_takes_nothing_from_the_next() -> None:
+    days = sales(DAYS + 1)
+    history = [Past(window(n), ROWS, answers(day), schema(day)) for n, day in enumerate(days[:-1])]
+    without = {column: day for column, day in days[-2].items() if column != "gross"}
+    at = window(DAYS - 1)
+    [skipped] = judged(CHECK, View(at, at.end, ROWS, schema(without), answers(without), history=history[:-1]))
+    assert skipped.status is Status.SKIPPED
+    after = window(DAYS)
+    results = judged(CHECK, View(after, after.end, ROWS, schema(days[-1]), answers(days[-1]), history=history))
+    assert {result.column for result in results} == {"net", "gross"}
+
+
+def test_a_table_of_no_such_columns_is_skipped_also_when_a_level_was_accepted() -> None:
+    named = {"at": "timestamp"}
+    history = [Past(window(n), ROWS, {}, named) for n in range(60)]
+    at = window(60)
+    [skipped] = judged(CHECK, View(at, at.end, ROWS, named, {}, history=history, accepted={"": window(3).start}))
+    assert skipped.status is Status.SKIPPED
+
+
+def test_what_the_others_explain_may_be_wrong_by_a_quarter() -> None:
+    """Both twice as large as ever, one of them by a fifth too little of that, and by half of it."""
+    days = sales()
+    usual = float(np.median([day["net"][0] for day in days]))
+    for part, status in ((0.8, Status.PASSED), (0.5, Status.FAILED)):
+        gross = 1.19 * (usual + part * usual)
+        days[-1] = {**days[-1], "net": (2 * usual, 0.0), "gross": (gross, 0.0)}
+        assert found(days)["gross"].status is status, part
+
+
+def noisy(part: float) -> list[dict[str, tuple[float, float]]]:
+    """`b` is `a` and something of its own, of which so much of the variance is."""
+    draw = np.random.default_rng(17)
+    own, shared = np.sqrt(part), np.sqrt(1 - part)
+    made = []
+    for _ in range(DAYS):
+        a, e = draw.normal(0, 5, 2)
+        made.append({"a": (100 + float(a), 0.0), "b": (100 + float(shared * a + own * e), 0.0)})
+    return made
+
+
+@pytest.mark.parametrize(("own", "together"), [(0.1, True), (0.45, False)])
+def test_three_quarters_must_be_explained(own: float, together: bool) -> None:
+    assert (set(found(noisy(own))) == {"a", "b"}) is together
+
+
+def test_one_bad_day_does_not_make_two_columns_friends() -> None:
+    days = noisy(0.9)
+    days[40] = {"a": (5000.0, 0.0), "b": (5000.0, 0.0)}
+    assert found(days).keys() == {None}
+
+
+def test_what_is_missing_does_not_go_with_what_the_values_are() -> None:
+    draw = np.random.default_rng(19)
+    days = []
+    for _ in range(DAYS):
+        share = round(float(draw.uniform(0.01, 0.2)), 3)
+        days.append({"a": (100 * (1 + share), 0.0), "b": (100.0, share)})
+    assert found(days).keys() == {None}
+
+
+@pytest.mark.parametrize(("known", "together"), [(83, True), (70, False)])
+def test_a_new_column_is_known_after_nine_tenths_of_the_windows(known: int, together: bool) -> None:
+    days: list[dict[str, tuple[float, float]]] = sales()
+    for place in range(DAYS - 1 - known):
+        days[place] = {column: day for column, day in days[place].items() if column != "gross"}
+    assert (set(found(days)) == {"net", "gross"}) is together
+
+
+def test_few_changes_of_one_weekday_are_too_few() -> None:
+    assert set(found(sales(39))) == {"net", "gross"}, "38 windows, 31 changes"
+    days = sales(39)
+    for place in (20, 25):
+        days[place] = {**days[place], "gross": (100.0, 1.0)}
+    assert found(days).keys() == {None}, "27 changes are known"
+
+
+def test_the_mean_of_a_few_values_says_nothing() -> None:
+    draw = np.random.default_rng(23)
+
+    def one(mean: float) -> Answers:
+        few = {GRID.bucket(mean): (3, 3 * mean)}
+        return {f"distribution({c})": Histogram.of(GRID, few, low=mean, high=mean) for c in ("a", "b")}
+
+    named = {"a": "float64", "b": "float64"}
+    history = [Past(window(n), ROWS, one(float(draw.normal(100, 9))), named) for n in range(DAYS - 1)]
+    at = window(DAYS - 1)
+    assert {r.column for r in judged(CHECK, View(at, at.end, ROWS, named, one(100.0), history=history))} == {None}

@@ -246,6 +246,27 @@ def test_a_segment_without_rows_for_long_closes_with_that_reason(world: World) -
     assert world.changes[-1].reason == "country=XX has had no rows since 2026-11-20 01:00 UTC"
 
 
+def of_many(status: Status, column: str | None) -> Result:
+    """What a check of many columns says of one of them, or (skipped) of none."""
+    severity = Severity.WARNING if status is Status.FAILED else None
+    return Result("agreement", "agreement", Family.DRIFT, status, "said", column, severity=severity)
+
+
+def test_a_column_of_which_a_check_of_many_says_nothing_more_closes_with_that_reason(world: World) -> None:
+    world.see(0, Measured("done", [result("row_count O"), of_many(Status.FAILED, "a")], 100, 0.1))
+    others = [of_many(Status.PASSED, "b")], [of_many(Status.SKIPPED, None)]
+    changes = [world.see(hour, Measured("done", [result("row_count O"), *others[hour % 2]], 100, 0.1)) for hour in range(1, 14)]
+    assert [c for c in changes if c] == [["drift:resolved"]]
+    assert world.changes[-1].reason == "no verdict since 2026-11-20 01:00 UTC"
+
+
+def test_a_column_of_which_nothing_could_be_said_is_not_gone(world: World) -> None:
+    world.see(0, Measured("done", [result("row_count O"), of_many(Status.FAILED, "a")], 100, 0.1))
+    silent = Measured("done", [result("row_count O"), of_many(Status.ERRORED, None)], 100, 0.1)
+    changes = [change for hour in range(1, 20) for change in world.see(hour, silent)]
+    assert "drift:resolved" not in changes
+
+
 def test_a_segment_that_is_skipped_is_not_gone(world: World) -> None:
     world.see(0, done("missing(a)[country=XX] F"))
     assert [world.see(hour, done("missing(a)[country=XX] S")) for hour in range(1, 20)] == [[]] * 19

@@ -92,3 +92,16 @@ def test_a_distance_that_is_not_finite_is_not_stored() -> None:
     read = Profile.from_bytes(Profile({}, 1, {("", ""): {"x": answer}}).to_bytes()).answers()["x"]
     assert isinstance(read, Counts)
     assert read.compared == {("x", 2, 0.0): 0.5, ("y", 2, 0.0): ["a", 0.5, None]}
+
+
+@BOTH
+def test_what_was_compared_with_windows_that_were_measured_once_more_is_computed_anew(
+    made: Callable[[int], Answer], method: Distance
+) -> None:
+    answers = [made(day) for day in range(40)]
+    found(method, answers)
+    answers[-1].compared.update({key: 77.0 for key in answers[-1].compared if key[0] == method.name})
+    assert found(method, answers)[-1] == 77.0
+    # The same window, of other values: neither the first nor the last of those before.
+    answers[30] = made(100)
+    assert found(method, answers)[-1] != 77.0
