@@ -139,8 +139,9 @@ class Moves:
             return []
         places = np.flatnonzero(np.abs(self.alike).max(axis=0) >= ALIKE).tolist()
         found = [one for place in places if (one := self._relation(place)) is not None]
-        suspect = _in_most([{one.place, *one.others} for one in found if self._rest(one) > BROKEN])
-        if suspect is None:
+        broken = [one for one in found if self._rest(one) > BROKEN]
+        suspect = _in_most([{one.place, *one.others} for one in broken])
+        if suspect not in {one.place for one in broken}:
             return found
         again = [self._relation(one.place, suspect) if suspect in one.others else one for one in found]
         return [one for one in again if one is not None]

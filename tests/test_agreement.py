@@ -212,6 +212,13 @@ def test_of_many_that_go_together_the_one_that_does_not_is_told_alone(faulty: st
     assert told == {faulty}
 
 
+def test_two_that_part_from_what_all_go_with_are_both_told() -> None:
+    days = factor()
+    days[-1] = {**days[-1], **{column: (0.9 * days[-1][column][0], 0.0) for column in ("c3", "c5")}}
+    told = {column for column, result in found(days).items() if result.status is Status.FAILED}
+    assert told == {"c3", "c5"}
+
+
 @pytest.mark.parametrize(("odd", "rows", "most"), [(1, 24, 8), (3, 1000, 200), (60, 100_000, 100)])
 def test_a_few_odd_rows_are_no_finding_however_exact_it_was_before(odd: int, rows: int, most: int) -> None:
     draw = np.random.default_rng(13)
