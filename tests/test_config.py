@@ -359,8 +359,8 @@ def test_a_wrong_key_of_a_dataset_is_told_in_words(tmp_path: Path, key: str, sai
 @pytest.mark.parametrize(
     ("check", "said"),
     [
-        ("5", "must be a table with a kind: {kind = ...}; kinds of check: allowed_values"),
-        ("{column = 'a'}", "kind is missing; kinds of check: allowed_values"),
+        ("5", "must be a table with a kind: {kind = ...}; kinds of check: agreement, allowed_values"),
+        ("{column = 'a'}", "kind is missing; kinds of check: agreement, allowed_values"),
         ("{kind = ['missing']}", "unknown kind of check"),
         ("{kind = 'missing'}", "column is missing (the column to look at)"),
         ("{kind = 'missing', column = 5}", "column: must be text in quotes"),
