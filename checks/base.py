@@ -28,7 +28,7 @@ from checks.question import IN_ALL, Distribution, Of, Question, Schema, column_k
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.special import Special
 from checks.window import Window
-from checks.wording import Unit, amount
+from checks.wording import Unit, amount, bounds_in_words
 
 if TYPE_CHECKING:
     from checks.judging import Weighed
@@ -344,24 +344,6 @@ class Check(BaseModel):
         """What a verdict is about. An id of the user's own does not say which column, so both are named."""
         about = self._own_name() if column in (None, self._column) else f"{self.kind}({column})"
         return f"{self.id}: {about}" if self.id else about
-
-
-def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
-    """`at most 2 % allowed (usual: 0.1 % to 0.4 %)`."""
-    low, high = bounds.at_least, bounds.at_most
-    if unit == "rows":
-        # Whole numbers: 14 is not within "14 to 18" where the bound is 14.3.
-        low = math.ceil(low) if low is not None and math.isfinite(low) else low
-        high = math.floor(high) if high is not None and math.isfinite(high) else high
-    if low is not None and high is not None:
-        said = f"{amount(low, unit)} to {amount(high, unit)} allowed"
-    elif high is not None:
-        said = f"at most {amount(high, unit)} allowed"
-    elif low is not None:
-        said = f"at least {amount(low, unit)} needed"
-    else:
-        said = "no bound"
-    return f"{said} ({bounds.usual})" if bounds.usual else said
 
 
 def number(answers: Answers, key: str) -> float | None:

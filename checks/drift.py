@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from checks import learned
 from checks.attribute import was_there
-from checks.base import Check, Table, View, bounds_in_words, counts, histogram, rows
+from checks.base import Check, Table, View, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
 from checks.masses import aligned, pooled
@@ -24,7 +24,7 @@ from checks.question import Categories, ColumnKind, Distribution, Question, Samp
 from checks.result import Bounds, Family, Result, Severity, Status
 from checks.special import ordinary
 from checks.stack import Stack
-from checks.wording import amount, quoted
+from checks.wording import amount, bounds_in_words, quoted
 
 if TYPE_CHECKING:
     from checks.distance import Distance

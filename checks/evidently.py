@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator, model_validator
 
 from checks import evidently_frames as frames
-from checks.base import Check, View, bounds_in_words, rows
+from checks.base import Check, View, rows
 from checks.evidently_making import faults, reason
 from checks.evidently_report import Measured, Run
 from checks.freshness import Seconds
 from checks.pending import CannotJudge, NothingToJudge
 from checks.question import Question, Sample, Schema
 from checks.result import Bounds, Family, Result, Severity, Status
-from checks.wording import amount
+from checks.wording import amount, bounds_in_words
 
 if TYPE_CHECKING:
     import pandas as pd

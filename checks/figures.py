@@ -9,10 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from checks import learned
-from checks.base import Check, View, bounds_in_words
+from checks.base import Check, View
 from checks.pending import CannotJudge, NothingToJudge
 from checks.result import Bounds, Result, Severity, Status
-from checks.wording import Unit, amount
+from checks.wording import Unit, amount, bounds_in_words
 
 Good = Literal["high", "low", "zero"]
 """Which way a figure is better; `zero`: the nearer to it the better, on both sides."""

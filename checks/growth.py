@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from pydantic import Field
 
 from checks import learned
-from checks.base import Check, Past, Table, View, bounds_in_words, rows_in_all
+from checks.base import Check, Past, Table, View, rows_in_all
 from checks.numbers import described
 from checks.once import shared
 from checks.pending import NothingToJudge
@@ -19,7 +19,7 @@ from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, Distribution, Question, Schema, column_kind
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
 from checks.window import Window
-from checks.wording import Unit, amount
+from checks.wording import Unit, amount, bounds_in_words
 
 FEWEST = 20
 """Windows of history below which never having fallen is chance."""

@@ -22,7 +22,7 @@ Compared = dict[tuple[str, int, float], Any]
 """What came of comparing a window with those before it, numbers or lists of them: by what it is, the number of windows before it
 that were taken together, and the start of the first of them (UTC seconds)."""
 
-RISING, MARK = "rising", "mark"
+RISING, CHECKSUM = "rising", "checksum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +151,16 @@ class Histogram:
         return found
 
     @property
-    def mark(self) -> bytes:
+    def checksum(self) -> bytes:
         """What tells its values from others, nearly always; few bytes."""
-        if MARK not in self.kept:
+        if CHECKSUM not in self.kept:
             found = 0
             for grid, cells in self.cells.items():
                 found = zlib.crc32(repr(packed(grid)).encode(), found)
                 for part in (cells.keys, cells.rows, cells.sums):
                     found = zlib.crc32(part.tobytes(), found)
-            self.kept[MARK] = found.to_bytes(4, "big")
-        known: bytes = self.kept[MARK]
+            self.kept[CHECKSUM] = found.to_bytes(4, "big")
+        known: bytes = self.kept[CHECKSUM]
         return known
 
     def rising(self, grid: Grid) -> tuple[Floats, Floats]:

@@ -19,7 +19,7 @@ from checks.histogram import Histogram
 from checks.learned import Series, Trace
 from checks.limits import EXPECTED
 from checks.once import gathered_once
-from checks.own_history import before, mark
+from checks.own_history import before, checksum
 from checks.pending import NothingToJudge, Verdict
 from checks.question import Distribution, Question, Schema
 from checks.result import Family
@@ -51,7 +51,7 @@ COUNTED_ON = 0.8
 """The share of windows whose values lie beyond those of the window before, from which on a column is counted on."""
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 QUANTILE = "quantiles"
-"""What is stored with a window of those of the windows before it."""
+"""As what those of the windows before a window are stored with it."""
 
 
 class Numbers(Check):
@@ -110,7 +110,7 @@ class Numbers(Check):
         like = ordinary([one.window for one, _ in past], view.window, view.days)
         last = [past[place] for place in like[-self.pool :]]
         key = QUANTILE, *before([p.window for p, _ in last] + [view.window], len(last), self.pool)
-        of = mark([h for _, h in last])
+        of = checksum([h for _, h in last])
         if key not in now.compared or now.compared[key][0] != of:
             now.compared[key] = [of, _quantiles([h for _, h in last], now)]
         _, points = now.compared[key]

@@ -60,11 +60,11 @@ def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
     return min(at, most), windows[max(at - most, 0)].start.timestamp()
 
 
-def mark(answers: Sequence[Histogram | Counts]) -> int:
+def checksum(answers: Sequence[Histogram | Counts]) -> int:
     """What tells that these are the very values that something was computed of: a window may have been measured once more."""
     found = 0
     for answer in answers:
-        found = zlib.crc32(answer.mark, found)
+        found = zlib.crc32(answer.checksum, found)
     return found
 
 
@@ -79,7 +79,7 @@ _befores_once = once(_befores)
 def _last(method: Distance, answers: Sequence[Histogram | Counts], those: tuple[int, float], most: int) -> Last:
     """What the last comparison says, its distance among what is kept."""
     compared, distance, more = answers[-1].compared, (method.name, *those), (f"{method.name} last", *those)
-    of = mark(answers[-most - 1 : -1])
+    of = checksum(answers[-most - 1 : -1])
     if distance not in compared or more not in compared or compared[more][0] != of:
         pair = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)
         change = moved(pair.current.masses(), pair.reference.masses())

@@ -74,12 +74,12 @@ class Counts:
         return found
 
     @property
-    def mark(self) -> bytes:
+    def checksum(self) -> bytes:
         """What tells its values from others, nearly always; few bytes."""
-        if "mark" not in self.cache:
+        if "checksum" not in self.cache:
             said = repr((sorted(self.counts.items()), self.other, self.missing))
-            self.cache["mark"] = zlib.crc32(said.encode("utf-8", "replace")).to_bytes(4, "big")
-        known: bytes = self.cache["mark"]
+            self.cache["checksum"] = zlib.crc32(said.encode("utf-8", "replace")).to_bytes(4, "big")
+        known: bytes = self.cache["checksum"]
         return known
 
     def plus(self, other: Counts) -> Counts:

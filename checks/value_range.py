@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import Field
 
 from checks import learned, limits
-from checks.base import Check, Past, Table, View, bounds_in_words, number
+from checks.base import Check, Past, Table, View, number
 from checks.control import SEGMENTS
 from checks.pending import CannotJudge, NothingToJudge
 from checks.profile import Answers, Histogram
 from checks.question import Distribution, Question, Scalar, Schema, column_kind
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
-from checks.wording import amount, of_rows
+from checks.wording import amount, bounds_in_words, of_rows
 
 LARGEST = 1.7976931348623157e308
 LONGEST_TAIL = 3.0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from checks.result import Bounds
 
 Unit = Literal["number", "share", "rows", "seconds"]
 
@@ -18,6 +21,24 @@ def amount(value: float, unit: Unit) -> str:
     if unit == "rows":
         return f"{round(value):,}".replace(",", " ") if abs(value) < 1e15 else f"{value:.3g}"
     return duration(value) if unit == "seconds" else _digits(value, 4)
+
+
+def bounds_in_words(bounds: Bounds, unit: Unit) -> str:
+    """`at most 2 % allowed (usual: 0.1 % to 0.4 %)`."""
+    low, high = bounds.at_least, bounds.at_most
+    if unit == "rows":
+        # Whole numbers: 14 is not within "14 to 18" where the bound is 14.3.
+        low = math.ceil(low) if low is not None and math.isfinite(low) else low
+        high = math.floor(high) if high is not None and math.isfinite(high) else high
+    if low is not None and high is not None:
+        said = f"{amount(low, unit)} to {amount(high, unit)} allowed"
+    elif high is not None:
+        said = f"at most {amount(high, unit)} allowed"
+    elif low is not None:
+        said = f"at least {amount(low, unit)} needed"
+    else:
+        said = "no bound"
+    return f"{said} ({bounds.usual})" if bounds.usual else said
 
 
 def quoted(values: Iterable[str], longest: int = 40) -> str:
