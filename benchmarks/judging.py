@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import pstats
 import sys
 import tempfile
@@ -29,6 +30,7 @@ from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset
 from monitor.earlier import earlier
+from monitor.ending import ROUGHLY
 from monitor.job import Job
 from monitor.sources.files import Files
 
@@ -95,6 +97,8 @@ def took(work: Callable[[], Any], tries: int = TRIES) -> float:
 def section() -> str:
     import numpy as np
 
+    # As a worker has it.
+    gc.set_threshold(*ROUGHLY)
     with tempfile.TemporaryDirectory() as folder:
         job = measured(written(Path(folder)))
         judge, checks = judgement(job)

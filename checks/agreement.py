@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from checks import learned, limits
 from checks.base import Check, Past, Table, View
 from checks.grid import LARGEST
 from checks.learned import Learned, Series, Trace
+from checks.line import Found, each
 from checks.numbers import described
 from checks.once import shared
 from checks.pending import NothingToJudge, Pending, Verdict
@@ -245,10 +246,12 @@ class Agreement(Check):
                 yield Categories(column) if kind == "text" else Distribution(column)
 
     def judge(self, view: View) -> Iterable[Verdict]:
-        past = [one for one in view.recent if one.rows]
+        asked = [(question.column, question.key) for question in self.questions(view.schema)]
+        before = self._measured(view, asked)
+        past = before.pasts
         if len(past) < FEWEST or not view.rows:
             raise NothingToJudge(f"{self.name}: {learned.Learning(len(past), FEWEST)}")
-        moves = self._moves(view, past)
+        moves = self._moves(view, before, asked)
         given: dict[str, list[Given]] = {}
         for one in moves.relations():
             if not moves.fault_of_others(one):
@@ -268,24 +271,27 @@ class Agreement(Check):
         # In one incident with what else is told of the same.
         return replace(found, family=FAMILIES[own.what], details={**(found.details or {}), "number": what})
 
-    def _moves(self, view: View, past: Sequence[Past]) -> Moves:
-        import numpy as np
+    def _measured(self, view: View, asked: Sequence[tuple[str, str]]) -> Found[tuple[float, ...]]:
+        """The numbers of the windows before, those without rows left out."""
 
-        asked = [(question.column, question.key) for question in self.questions(view.schema)]
-
-        def measured(one: View | Past) -> Mapping[Place, float]:
-            return _numbers(one.answers, one.rows, asked)
+        def measured(one: Past) -> tuple[float, ...]:
+            return tuple(_numbers(one.answers, one.rows, asked))
 
         # What is asked too: a window that lacked a column looked at the same past, and not at this one's.
         key = shared(f"{self!r} {asked}")
-        before, now = [one.once(key, measured) for one in past], measured(view)
-        values = np.array([[one.get(name, math.nan) for name in now] for one in (*before, now)], dtype=np.float64)
+        return each(view.recent, key, lambda one: one.once(key, measured) if one.rows else None)
+
+    def _moves(self, view: View, before: Found[tuple[float, ...]], asked: Sequence[tuple[str, str]]) -> Moves:
+        import numpy as np
+
+        names = [(what, column) for column, _ in asked for what in (MISSING, MEAN)]
+        now = np.array([list(_numbers(view.answers, view.rows, asked))])
+        past, values = before.pasts, np.concatenate([before.table(len(names)), now])
         for column, since in view.accepted.items():
             # What was before somebody called a level normal is not compared.
             old = sum(p.window.start < since for p in past)
-            values[:old, [place for place, name in enumerate(now) if column in {"", name[1]}]] = math.nan
-        known = np.flatnonzero(np.isfinite(values[:-1]).mean(axis=0) >= KNOWN).tolist()
-        names = list(now)
+            values[:old, [place for place, name in enumerate(names) if column in {"", name[1]}]] = math.nan
+        known = np.flatnonzero((np.isfinite(values[:-1]).mean(axis=0) >= KNOWN) & np.isfinite(values[-1])).tolist()
         return Moves.of([names[place] for place in known], values[:, known], [*(p.window for p in past), view.window])
 
     def _given(self, view: View, past: Sequence[Past], moves: Moves, one: Relation) -> Given:
@@ -338,15 +344,15 @@ def _in_most(broken: Sequence[set[int]]) -> int | None:
     return first if most > next_ else None
 
 
-def _numbers(answers: Answers, rows: int, asked: Sequence[tuple[str, str]]) -> dict[Place, float]:
-    """The mean and the missing share of every column (with the key of its answer) that were measured; finite."""
-    found: dict[Place, float] = {}
-    for column, key in asked:
+def _numbers(answers: Answers, rows: int, asked: Sequence[tuple[str, str]]) -> Iterator[float]:
+    """The missing share and the mean of every column (with the key of its answer); NaN for what was not measured."""
+    for _, key in asked:
         answer = answers.get(key)
+        missing, mean = math.nan, math.nan
         if isinstance(answer, Histogram):
-            found[MISSING, column] = (answer.missing + answer.nan) / max(rows, 1)
-            if answer.finite >= FEWEST_VALUES and math.isfinite(mean := described(answer)["mean"]):
-                found[MEAN, column] = mean
+            missing = (answer.missing + answer.nan) / max(rows, 1)
+            mean = described(answer)["mean"] if answer.finite >= FEWEST_VALUES else math.nan
         elif isinstance(answer, Counts):
-            found[MISSING, column] = answer.missing / max(rows, 1)
-    return found
+            missing = answer.missing / max(rows, 1)
+        yield missing
+        yield mean

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from checks import learned
 from checks.base import Check, Past, Table, View, counts, number
+from checks.line import each
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answers, Counts
 from checks.question import Categories, Question, Scalar, Schema, column_kind
@@ -89,31 +90,34 @@ class AllowedValues(Check):
         extra = f"; never seen before: {named} in {of_rows(unseen, now.total)}" if new else ""
         return self.verdict(view, unseen / now.total, past, extra=extra)
 
-    def _known(self, history: Sequence[Past]) -> tuple[set[str], list[learned.Point]]:
+    def _known(self, history: Sequence[Past]) -> tuple[set[str], learned.Series]:
         """Every value seen, and for each window from the second on the share of its rows that were new at the time."""
         known: set[str] = set()
         points = []
-        for past in history:
-            try:
-                seen = counts(past.answers, self.column)
-            except CannotJudge:
-                continue
-            if seen.other or len(seen.counts) > self.most:
+        past = each(history, (self.kind, self.column), self._seen)
+        for one, (seen, values) in zip(past.pasts, past.made, strict=True):
+            if values is None:
                 raise NothingToJudge(f"{self.name}: windows hold more than {self.most} different values; new ones are not unusual")
+            new = values - known
             if known and seen.total:
-                points.append(learned.Point(past.window, _new(seen, known) / seen.total, past.rows))
-            known |= seen.counts.keys()
+                points.append((one.window, sum(seen.counts[value] for value in new) / seen.total, one.rows))
+            known |= new
         if not known:
             raise NothingToJudge(f"{self.name}: {learned.Learning(0)}")
-        return known, points
+        windows, shares, rows = zip(*points, strict=True) if points else ((), (), ())
+        return known, learned.Series.made(windows, shares, rows)
+
+    def _seen(self, past: Past) -> tuple[Counts, frozenset[str] | None] | None:
+        """With its values; None for those where they are too many."""
+        try:
+            seen = counts(past.answers, self.column)
+        except CannotJudge:
+            return None
+        return seen, None if seen.other or len(seen.counts) > self.most else frozenset(seen.counts)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
         return [cls(column=c) for c in table.columns("text") if c != table.time_column]
-
-
-def _new(seen: Counts, known: set[str]) -> int:
-    return sum(seen.counts[value] for value in seen.counts.keys() - known)
 
 
 def _as_counted(value: Any) -> str:

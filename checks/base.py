@@ -21,6 +21,7 @@ from checks import learned
 from checks.control import RECORDS, Sensitivity
 from checks.gradual import Lasting
 from checks.learned import Allowance
+from checks.line import each
 from checks.once import shared
 from checks.pending import CannotJudge, NothingToJudge, Pending, Verdict
 from checks.profile import Answer, Answers, Broken, Counts, Histogram, Number, Rows
@@ -250,14 +251,17 @@ class Check(BaseModel):
         """The same number for every earlier window that has it, oldest first."""
         # All settings: two checks may measure other numbers of one column. One text for all the windows that hold it.
         key = shared(repr(self))
-        found = [(past, value) for past in view.history if (value := past.once(key, self._past_value)) is not None]
-        return learned.Series.made([p.window for p, _ in found], [v for _, v in found], [p.rows for p, _ in found])
+        past = each(view.history, key, lambda one: one.once(key, self._past_value))
+        values, rows = past.columns(2)
+        return learned.Series(past.windows, values, rows)
 
-    def _past_value(self, past: Past) -> float | None:
+    def _past_value(self, past: Past) -> tuple[float, int] | None:
+        """With the rows of that window."""
         try:
-            return self.value(past.answers, past.rows)
+            value = self.value(past.answers, past.rows)
         except (CannotJudge, NothingToJudge):
             return None
+        return None if value is None else (value, past.rows)
 
     def verdict(
         self,

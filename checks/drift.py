@@ -12,9 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from checks import learned
 from checks.attribute import was_there
-from checks.base import Check, Table, View, counts, histogram, rows
+from checks.base import Check, Past, Table, View, counts, histogram, rows
 from checks.distance import methods, moved
 from checks.gathering import gathered
+from checks.line import Found, each
 from checks.masses import aligned, pooled
 from checks.own_history import distances
 from checks.pair import Pair
@@ -116,19 +117,22 @@ class Drift(Check):
             return None
         return reference if reference is not None and _rows(reference) else None
 
-    def _past(self, view: View, most: int) -> list[tuple[Any, Histogram | Counts]]:
+    def _past(self, view: View, most: int) -> list[tuple[Past, Histogram | Counts]]:
         """The last windows that have this distribution with values enough, and the distribution, oldest first."""
-        found = []
-        take = histogram if self._kind(view.schema) == "number" else counts
-        for past in view.history[-most:]:
+        numbers = self._kind(view.schema) == "number"
+        take = histogram if numbers else counts
+
+        def seen(past: Past) -> Histogram | Counts | None:
             try:
                 answer = take(past.answers, self.column)
             except CannotJudge:
-                continue
+                return None
             # Counting rows takes longer than counting buckets, of which each has one at least.
-            if (isinstance(answer, Histogram) and answer.filled >= self.rows_least) or _rows(answer) >= self.rows_least:
-                found.append((past, answer))
-        return found
+            enough = (isinstance(answer, Histogram) and answer.filled >= self.rows_least) or _rows(answer) >= self.rows_least
+            return answer if enough else None
+
+        past: Found[Histogram | Counts] = each(view.history[-most:], (self.kind, self.column, self.rows_least, numbers), seen)
+        return list(zip(past.pasts, past.made, strict=True))
 
     def _refuse_free_text(self, current: Histogram | Counts, view: View) -> None:
         distinct = current.distinct if isinstance(current, Counts) else None

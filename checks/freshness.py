@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
-from checks.base import Check, Table, View, number
-from checks.learned import Point
+from checks.base import Check, Past, Table, View, number
+from checks.learned import Series
+from checks.line import each
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answers
 from checks.question import Question, Scalar, Schema, Watermark, column_kind
@@ -74,16 +75,17 @@ class Freshness(Check):
         least = self.earliest * view.window.length.total_seconds()
         yield self.verdict(view, age, self.past_values(view), least=least)
 
-    def past_values(self, view: View) -> list[Point]:
-        points = []
-        for past in view.history:
+    def past_values(self, view: View) -> Series:
+        def measured(past: Past) -> tuple[float, int] | None:
             try:
                 age = self._age(past.answers, past.window, past.schema or view.schema)
             except CannotJudge:
-                continue
-            if age is not None:
-                points.append(Point(past.window, age, past.rows))
-        return points
+                return None
+            return None if age is None else (age, past.rows)
+
+        past = each(view.history, (self.kind, self.column, view.schema.get(self.column or "")), measured)
+        ages, rows = past.columns(2)
+        return Series(past.windows, ages, rows)
 
     @property
     def _key(self) -> str:

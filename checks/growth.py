@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice, pairwise
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from checks import learned
 from checks.base import Check, Past, Table, View, rows_in_all
+from checks.line import each
 from checks.numbers import described
 from checks.once import shared
 from checks.pending import NothingToJudge
@@ -20,6 +21,12 @@ from checks.question import Categories, Distribution, Question, Schema, column_k
 from checks.result import HIGHEST_SCORE, Bounds, Family, Result, Severity, Status
 from checks.window import Window
 from checks.wording import Unit, amount, bounds_in_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 FEWEST = 20
 """Windows of history below which never having fallen is chance."""
@@ -58,13 +65,14 @@ class Course:
     fallen: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Course | None:
-        """Of finite values, oldest first; None for what does not grow, or falls now and then."""
+    def of(cls, values: Sequence[float] | Array) -> Course | None:
+        """Of values, oldest first, less those that are not finite; None for what does not grow, or falls now and then."""
         import numpy as np
 
-        if len(values) < FEWEST or _falls(values):
+        past = np.asarray(values, dtype=np.float64)
+        past = past[np.isfinite(past)]
+        if len(past) < FEWEST or _falls(past):
             return None
-        past = np.array(values, dtype=np.float64)
         with np.errstate(over="ignore"):
             steps = np.diff(past)
         step, tiny = float(np.median(steps)), TINY * float(np.abs(past).max())
@@ -141,14 +149,24 @@ class Growth(Check):
 
     def _worst(self, view: View, column: str | None, key: str) -> Result | None:
         since = view.accepted.get(column or "")
-        past = [p for p in view.history[-learned.LONGEST :] if (since is None or p.window.start >= since) and not self._empty(p)]
+        now = _numbers(view.answers, view.rows, key)
+        if not now:
+            return None
+        names = tuple(now)
         # One text for all the windows that hold it.
         place = shared(f"growth {key}")
-        before = [p.once(place, lambda one: _numbers(one.answers, one.rows, key)) for p in past]
+
+        def measured(past: Past) -> tuple[float, ...] | None:
+            """With when it was."""
+            found = {} if self._empty(past) else past.once(place, lambda one: _numbers(one.answers, one.rows, key))
+            return (*(found.get(name, math.nan) for name in names), past.window.start.timestamp()) if found else None
+
+        *before, starts = each(view.history[-learned.LONGEST :], (place, names, self.where), measured).columns(len(names) + 1)
+        kept = slice(0 if since is None else int(starts.searchsorted(since.timestamp())), None)
         results = [
-            self._judged(view, column, name, now, course)
-            for name, now in _numbers(view.answers, view.rows, key).items()
-            if (course := Course.of([numbers[name] for numbers in before if name in numbers])) is not None
+            self._judged(view, column, name, value, course)
+            for (name, value), values in zip(now.items(), before, strict=True)
+            if (course := Course.of(values[kept])) is not None
         ]
         return max(results, key=lambda r: r.score or 0.0, default=None)
 
@@ -179,10 +197,12 @@ class Growth(Check):
         return [cls(exclude=tuple(sorted({*table.exclude, *([table.time_column] if table.time_column else [])})))]
 
 
-def _falls(values: Sequence[float]) -> bool:
-    """Whether what rounding cannot explain fell more than once: most numbers do within a few windows, and are done with."""
-    tiny = TINY * max(map(abs, values))
-    return sum(islice((True for a, b in pairwise(values[:-LATELY]) if b < a - tiny), FORGIVEN + 1)) > FORGIVEN
+def _falls(values: Array) -> bool:
+    """Whether what rounding cannot explain fell more than once: most numbers do, and are done with."""
+    import numpy as np
+
+    before = values[:-LATELY]
+    return bool((before[1:] < before[:-1] - TINY * np.abs(values).max()).sum() > FORGIVEN)
 
 
 def _first_of_a_month(window: Window) -> bool:

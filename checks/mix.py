@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ from checks.attribute import was_there
 from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Series, Trace
+from checks.line import Found, each
 from checks.once import aligned_once
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
@@ -45,38 +46,34 @@ class Mix(Check):
 
     def judge(self, view: View) -> Iterable[Verdict]:
         now = counts(view.answers, self.column)
-        past = self._past(view)
+        past = each(view.recent, (self.kind, self.column), self._seen)
         if not now.total or len(past) < learned.ENOUGH:
             raise NothingToJudge(f"{self.name}: {learned.Learning(len(past))}")
-        if max(len(c.counts) for _, c in past) > self.most:
+        if max(len(c.counts) for c in past.made) > self.most:
             raise NothingToJudge(f"{self.name}: more than {self.most} different values")
         traces = self._traces(now, past, self.column in view.masked)
         # Of a column that holds one value per window: what it is was there before.
-        again = was_there(now, [c for _, c in past])
+        again = was_there(now, past.made)
         yield self.worst(view, traces[:1] if again else traces)
 
-    def _past(self, view: View) -> list[tuple[Past, Counts]]:
-        found = []
-        for past in view.recent:
-            answer = past.answers.get(Categories(self.column).key)
-            if isinstance(answer, Counts) and answer.total:
-                found.append((past, answer))
-        return found
+    def _seen(self, past: Past) -> Counts | None:
+        answer = past.answers.get(Categories(self.column).key)
+        return answer if isinstance(answer, Counts) and answer.total else None
 
-    def _traces(self, now: Counts, past: Sequence[tuple[Past, Counts]], masked: bool) -> list[Trace]:
+    def _traces(self, now: Counts, past: Found[Counts], masked: bool) -> list[Trace]:
         import numpy as np
 
-        masses = aligned_once([*(c for _, c in past), now])
+        masses = aligned_once([*past.made, now])
         rows = np.array([m.rows for m in masses])
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
 
-        windows, totals = tuple(p.window for p, _ in past), np.array([float(c.total) for _, c in past])
+        totals = np.array([float(c.total) for c in past.made])
 
         def trace(amounts: Array, title: str, upward: bool = False, lasting: Lasting = "new") -> Trace:
             return Trace(
                 float(amounts[-1]),
-                Series(windows, amounts[:-1].copy(), totals),
+                Series(past.windows, amounts[:-1].copy(), totals),
                 now.total,
                 "share",
                 upward,
@@ -85,17 +82,17 @@ class Mix(Check):
                 lasting=lasting,
             )
 
-        found = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
+        traces = [trace(shares.max(axis=1), "share of the most frequent value", lasting="level")]
         gone = (rows == 0) * usual
         by_chance = float(gone[-1][usual * now.total < limits.EXPECTED].sum())
         # What is new here is an absence, and chance takes a rare value now and then: nothing that lasts is told of it.
         one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True, lasting="")
-        found.append(replace(one, least=by_chance))
+        traces.append(replace(one, least=by_chance))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
             if place < len(masses[0].places) and usual[place] > 0:
                 name = "a value (not shown)" if masked else quoted([masses[0].places[place]])
-                found.append(trace(shares[:, place], f"share of {name}"))
-        return found
+                traces.append(trace(shares[:, place], f"share of {name}"))
+        return traces
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

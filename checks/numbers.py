@@ -18,6 +18,7 @@ from checks.grid import Grid
 from checks.histogram import Histogram
 from checks.learned import Series, Trace
 from checks.limits import EXPECTED
+from checks.line import Found, each
 from checks.once import gathered_once
 from checks.own_history import before, checksum
 from checks.pending import NothingToJudge, Verdict
@@ -74,51 +75,57 @@ class Numbers(Check):
         now = histogram(view.answers, self.column)
         if now.finite < self.rows_least:
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
-        past = self._past(view)
-        simple = list(self._simple(now, past))
+        past = each(view.recent, (self.kind, self.column), self._seen)
+        simple = list(self._simple(now, each(view.recent, (self.kind, self.column, "numbers"), self._numbers)))
         simple = _small(simple) if view.segment else simple
-        if was_there(now, [h for _, h in past]):
+        if was_there(now, past.made):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
             return
         # Of ids that are counted on, none lies below those of the windows before.
-        counted_on = _goes_on([*(h for _, h in past), now])
+        counted_on = _goes_on([*past.made, now])
         yield self.worst(view, simple if counted_on else [*simple, *self._below(view, now, past)])
 
-    def _past(self, view: View) -> list[tuple[Past, Histogram]]:
-        found = []
-        for past in view.recent:
-            answer = past.answers.get(Distribution(self.column).key)
-            if isinstance(answer, Histogram) and answer.finite >= self.rows_least:
-                found.append((past, answer))
-        return found
+    def _seen(self, past: Past) -> Histogram | None:
+        answer = past.answers.get(Distribution(self.column).key)
+        return answer if isinstance(answer, Histogram) and answer.finite >= self.rows_least else None
 
-    def _simple(self, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
-        windows, found, rows = tuple(p.window for p, _ in past), [described(h) for _, h in past], [h.finite for _, h in past]
-        for name, scale in SIMPLE.items():
-            points = Series.made(windows, [values[name] for values in found], rows)
+    def _rising(self, past: Past, grid: Grid) -> tuple[Array, Array] | None:
+        seen = self._seen(past)
+        return None if seen is None else seen.rising(grid)
+
+    def _numbers(self, past: Past) -> tuple[float, ...] | None:
+        seen = self._seen(past)
+        return None if seen is None else (*map(described(seen).__getitem__, SIMPLE), seen.finite)
+
+    def _simple(self, now: Histogram, past: Found[tuple[float, ...]]) -> Iterator[Trace]:
+        *before, rows = past.columns(len(SIMPLE) + 1)
+        for (name, scale), values in zip(SIMPLE.items(), before, strict=True):
             unit: Unit = "share" if scale == "share" else "number"
+            points = Series(past.windows, values, rows)
             yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
 
-    def _below(self, view: View, now: Histogram, past: list[tuple[Past, Histogram]]) -> Iterator[Trace]:
+    def _below(self, view: View, now: Histogram, past: Found[Histogram]) -> Iterator[Trace]:
         """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""
         import numpy as np
 
         if len(past) < learned.ENOUGH:
             return
         # Where a number always grows, the last of these windows lie beyond those quantiles, and must be among the examples.
-        like = ordinary([one.window for one, _ in past], view.window, view.days)
-        last = [past[place] for place in like[-self.pool :]]
-        key = QUANTILE, *before([p.window for p, _ in last] + [view.window], len(last), self.pool)
-        of = checksum([h for _, h in last])
+        like = ordinary(past.windows, view.window, view.days)[-self.pool :]
+        last = [past.made[place] for place in like]
+        key = QUANTILE, *before([*(past.windows[place] for place in like), view.window], len(last), self.pool)
+        of = checksum(last)
         if key not in now.compared or now.compared[key][0] != of:
-            now.compared[key] = [of, _quantiles([h for _, h in last], now)]
+            now.compared[key] = [of, _quantiles(last, now)]
         _, points = now.compared[key]
-        shares = below([*(h for _, h in past), now], last[0][1].grid, [math.inf if end is None else end for *_, end in points])
-        windows, rows = tuple(p.window for p, _ in past), np.array([float(h.finite) for _, h in past])
+        grid = last[0].grid
+        before_it = each(view.recent, (self.kind, self.column, grid), lambda one: self._rising(one, grid))
+        shares = below([*before_it.made, now.rising(grid)], [math.inf if end is None else end for *_, end in points])
+        rows = np.array([float(h.finite) for h in past.made])
         for number, (upto, edge, _) in enumerate(points):
             # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
-            series = Series(windows, shares[:-1, number].copy(), rows)
+            series = Series(past.windows, shares[:-1, number].copy(), rows)
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
             title = f"share of values up to the last windows' {upto * 100:.0f} % point ({edge:.4g})"
             yield Trace(float(shares[-1, number]), series, now.finite, "share", unit="share", title=title)
@@ -148,13 +155,12 @@ def _quantiles(last: Sequence[Histogram], now: Histogram) -> list[list[float | N
     return [[float(upto[place]), stack.origin + float(stack.upper[place]), ends[place]] for place in places]
 
 
-def below(histograms: Sequence[Histogram], grid: Grid, ends: Sequence[float]) -> Array:
-    """Of each, the share of its values in the buckets that begin before each of `ends` (less the grid's centre):
-    histograms x ends."""
+def below(rising: Sequence[tuple[Array, Array]], ends: Sequence[float]) -> Array:
+    """Of each distribution (see `Histogram.rising`) the share of its values in the buckets that begin before each of `ends` (less the
+    grid's centre): distributions x ends."""
     import numpy as np
 
     sought = np.array(ends)
-    rising = [h.rising(grid) for h in histograms]
     rows = np.array([upto[lower.searchsorted(sought)] for lower, upto in rising])
     return np.asarray(rows / np.array([[max(upto[-1], 1.0)] for _, upto in rising]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks.distance import moved
 from checks.histogram import Histogram
@@ -38,21 +38,24 @@ def distances(
     computed again when the window is replayed. Where more is unknown, as after a change of method, all windows are laid over the
     same places: faster, and exact to about a thousandth of the rows.
     """
-    befores = _befores_once(windows, most, least)
-    last = _last(method, answers, befores[-1], most)
-    asked = list(zip(answers[least:], befores, strict=True))
-    unknown = [place for place, (answer, those) in enumerate(asked) if (method.name, *those) not in answer.compared]
+    keys = _keys_once(windows, method.name, most, least)
+    last = _last(method, answers, keys[-1], most)
+    asked = answers[least:]
+    values: list[Any] = [answer.compared.get(key) for answer, key in zip(asked, keys, strict=True)]
+    unknown = [place for place, value in enumerate(values) if value is None]
     if len(unknown) > FEW:
         # Without the judged one, which must not move what is said of those before it.
         found = method.between(_compared(method, answers[:-1], least, most)).tolist()
         for place in unknown:
-            asked[place][0].compared[method.name, *befores[place]] = found[place]
+            values[place] = found[place]
     else:
         for place in unknown:
             at = place + least
             pair = _compared(method, answers[max(at - most, 0) : at + 1], min(at, most), most)
-            asked[place][0].compared[method.name, *befores[place]] = float(method.between(pair)[0])
-    return [answer.compared[method.name, *those] for answer, those in asked], last
+            values[place] = float(method.between(pair)[0])
+    for place in unknown:
+        asked[place].compared[keys[place]] = values[place]
+    return values, last
 
 
 def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
@@ -68,17 +71,17 @@ def checksum(answers: Sequence[Histogram | Counts]) -> int:
     return found
 
 
-def _befores(windows: Sequence[Window], most: int, least: int) -> list[tuple[int, float]]:
-    return [before(windows, at, most) for at in range(least, len(windows))]
+def _keys(windows: Sequence[Window], name: str, most: int, least: int) -> list[tuple[str, int, float]]:
+    return [(name, *before(windows, at, most)) for at in range(least, len(windows))]
 
 
-_befores_once = once(_befores)
+_keys_once = once(_keys)
 """Most columns have values in the same windows."""
 
 
-def _last(method: Distance, answers: Sequence[Histogram | Counts], those: tuple[int, float], most: int) -> Last:
+def _last(method: Distance, answers: Sequence[Histogram | Counts], distance: tuple[str, int, float], most: int) -> Last:
     """What the last comparison says, its distance among what is kept."""
-    compared, distance, more = answers[-1].compared, (method.name, *those), (f"{method.name} last", *those)
+    compared, more = answers[-1].compared, (f"{method.name} last", *distance[1:])
     of = checksum(answers[-most - 1 : -1])
     if distance not in compared or more not in compared or compared[more][0] != of:
         pair = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)

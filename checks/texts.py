@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 from pydantic import Field
 
-from checks.base import Check, Table, View, counts
+from checks.base import Check, Past, Table, View, counts
 from checks.learned import Series, Trace
+from checks.line import each
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
@@ -71,18 +72,18 @@ class Texts(Check):
         now = counts(view.answers, self.column)
         if not now.counts:
             raise NothingToJudge(f"{self.name}: no values to judge in {view.rows} rows")
-        past = []
-        for one in view.recent:
-            answer = one.answers.get(Categories(self.column).key)
-            if isinstance(answer, Counts) and answer.counts:
-                past.append((one.window, described(answer), answer.total))
-        windows, rows = [window for window, *_ in past], [rows for *_, rows in past]
+        past = each(view.recent, (self.kind, self.column), self._numbers)
+        *before, rows = past.columns(len(described(now)) + 1)
         traces = []
-        for name, value in described(now).items():
-            points = Series.made(windows, [values[name] for _, values, _ in past], rows)
+        for (name, value), values in zip(described(now).items(), before, strict=True):
+            points = Series(past.windows, values, rows)
             scale, unit = SHARE if name in SHARES else LENGTH
             traces.append(Trace(value, points, now.total, scale, unit=unit, title=name, lasting="new"))
         yield self.worst(view, traces)
+
+    def _numbers(self, past: Past) -> tuple[float, ...] | None:
+        answer = past.answers.get(Categories(self.column).key)
+        return (*described(answer).values(), answer.total) if isinstance(answer, Counts) and answer.counts else None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from checks.base import Check, Table, View
-from checks.learned import Point, Trace
+from checks.base import Check, Past, Table, View
+from checks.learned import Series, Trace
+from checks.line import each
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
 from checks.question import Categories, Distribution, Question, Schema, column_kind
@@ -58,22 +59,23 @@ class Times(Check):
         now = self._described(view.answers, view.window)
         if now is None:
             raise NothingToJudge(f"{self.name}: no times to judge in {view.rows} rows")
-        past = []
-        for one in view.recent:
-            try:
-                found = self._described(one.answers, one.window)
-            except CannotJudge:
-                continue
-            if found is not None:
-                past.append((one, found))
+        past = each(view.recent, (self.kind, self.column), self._numbers)
+        *before, rows = past.columns(len(NUMBERS) + 1)
         least_time = max(EARLIEST * view.window.length.total_seconds(), CHANGE if clocks_changed(view.window) else 0.0)
         traces = []
-        for name, (scale, unit) in NUMBERS.items():
-            points = [Point(p.window, values[name], p.rows) for p, values in past if name in values]
+        for (name, (scale, unit)), values in zip(NUMBERS.items(), before, strict=True):
             if name in now:
-                least = least_time if unit == "seconds" else 0.0
+                points, least = Series(past.windows, values, rows).known(), least_time if unit == "seconds" else 0.0
                 traces.append(Trace(now[name], points, view.rows, scale, least=least, unit=unit, title=name))
         yield self.worst(view, traces)
+
+    def _numbers(self, past: Past) -> tuple[float, ...] | None:
+        """Those of `NUMBERS`, NaN for what that window has not, and its rows."""
+        try:
+            known = self._described(past.answers, past.window)
+        except CannotJudge:
+            return None
+        return None if known is None else (*(known.get(name, math.nan) for name in NUMBERS), past.rows)
 
     def _described(self, answers: Answers, window: Window) -> Mapping[str, float] | None:
         answer: Answer | None = answers.get(Distribution(self.column).key) or answers.get(Categories(self.column).key)

@@ -12,6 +12,7 @@ from pydantic import Field
 from checks import learned, limits
 from checks.base import Check, Past, Table, View, number
 from checks.control import SEGMENTS
+from checks.line import each
 from checks.pending import CannotJudge, NothingToJudge
 from checks.profile import Answers, Histogram
 from checks.question import Distribution, Question, Scalar, Schema, column_kind
@@ -110,12 +111,12 @@ class ValueRange(Check):
 
     def _against_past(self, view: View, low: float, high: float) -> Result:
         key = f"ends({self.column})"
-        seen = [ends for past in view.history if (ends := past.once(key, self._past_ends)) is not None]
+        seen = each(view.history, key, lambda past: past.once(key, self._past_ends))
         if len(seen) < learned.ENOUGH:
             raise NothingToJudge(
                 f"{self.name} is {amount(low, self.unit)} to {amount(high, self.unit)}; {learned.Learning(len(seen))}"
             )
-        lows, highs = [lo for lo, _ in seen], [hi for _, hi in seen]
+        lows, highs = (ends.tolist() for ends in seen.columns(2))
         least, most = min(lows), max(highs)
         # A constant column has no range: then its own size is the measure. Halves, so that no difference overflows.
         room = max(most / 2 - least / 2, abs(most) / 2, abs(least) / 2, 0.5) if most == least else most / 2 - least / 2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from checks.base import Check, Past
+from checks.line import Line, Stretch
 from checks.profile import Outdated, Profile, merge
 from checks.window import Window
 from monitor import segments
@@ -16,6 +17,8 @@ from monitor.job import Job
 
 HISTORY = 90
 """Windows of history that a check may look at."""
+FORGOTTEN = 64
+"""Windows that may lie before those that are looked at until they are forgotten, all at once."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +100,66 @@ class Pools:
 
 
 @dataclass
+class _Rolling:
+    """A line of windows, those that follow put on at its end. `upto` are the places of the line before which each of `profiles`
+    comes, which may have no rows there."""
+
+    line: Line = field(default_factory=Line)
+    profiles: list[Profile] = field(default_factory=list)
+    upto: list[int] = field(default_factory=list)
+    last: tuple[Sequence[Stored], datetime | None, Stretch] | None = None
+    """What was asked for last, by all the checks of one window."""
+
+    def stretch(self, history: Sequence[Stored], since: datetime | None, seen: Callable[[Stored], Past | None]) -> Stretch:
+        """The line up to the end of `history`, from where that or `since` begins."""
+        if self.last is None or self.last[0] is not history or self.last[1] != since:
+            self.last = history, since, self._stretch(history, since, seen)
+        return self.last[2]
+
+    def _stretch(self, history: Sequence[Stored], since: datetime | None, seen: Callable[[Stored], Past | None]) -> Stretch:
+        first = self._begin(history)
+        if first is None:
+            self.line, self.profiles, self.upto, first = Line(), [], [], 0
+        for one in history[len(self.profiles) - first :]:
+            self.profiles.append(one.profile)
+            self.upto.append(self.line.end)
+            if (past := seen(one)) is not None:
+                self.line.pasts.append(past)
+        if first > FORGOTTEN:
+            self.line.forget(self.upto[first])
+            del self.profiles[:first], self.upto[:first]
+            first = 0
+        begin = first + (sum(one.window.start < since for one in history) if since else 0)
+        return Stretch(self.line, self.upto[begin] if begin < len(self.upto) else self.line.end, self.line.end)
+
+    def _begin(self, history: Sequence[Stored]) -> int | None:
+        """At which of the profiles `history` begins, if it is what they are from there on, and maybe more."""
+        if not history:
+            return None
+        first = next((place for place, one in enumerate(self.profiles) if one is history[0].profile), None)
+        if first is None or len(self.profiles) - first > len(history):
+            return None
+        # The very same objects: of a window that was measured once more there is another.
+        same = all(one is past.profile for one, past in zip(self.profiles[first:], history, strict=False))
+        return first if same else None
+
+
+@dataclass
 class Pasts:
-    """The earlier windows as checks see them: made once for all that look at the same rows of the same windows."""
+    """The earlier windows as checks see them: made once for all that look at the same rows of the same windows, those that are
+    judged next too."""
 
-    made: dict[tuple[str | None, str | None, bool, datetime | None, int], list[Past]] = field(default_factory=dict)
+    made: dict[tuple[str | None, str | None, bool], _Rolling] = field(default_factory=dict)
 
-    def of(self, check: Check, history: Sequence[Stored], segment: str | None) -> list[Past]:
-        key = (check.where, segment, check.takes_absent, history[0].window.start if history else None, len(history))
+    def of(self, check: Check, history: Sequence[Stored], segment: str | None, since: datetime | None = None) -> Stretch:
+        """Those of `history`, or of it those from `since` on."""
         part = check.where, segment
-        if key not in self.made:
-            self.made[key] = [
-                Past(
-                    p.window,
-                    rows,
-                    p.profile.answers(*part),
-                    p.profile.schema,
-                    p.profile.kept(*part),
-                    segments.rows(p.profile, check, None) or 0,
-                )
-                for p in history
-                if (rows := segments.rows(p.profile, check, segment)) is not None
-            ]
-        return self.made[key]
+
+        def seen(one: Stored) -> Past | None:
+            rows = segments.rows(one.profile, check, segment)
+            if rows is None:
+                return None
+            whole = segments.rows(one.profile, check, None) or 0
+            return Past(one.window, rows, one.profile.answers(*part), one.profile.schema, one.profile.kept(*part), whole)
+
+        return self.made.setdefault((*part, check.takes_absent), _Rolling()).stretch(history, since, seen)

@@ -19,7 +19,7 @@ from checks.question import Sample
 from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset, Fixed, Golden, Previous
-from monitor.earlier import HISTORY, earlier, parsed
+from monitor.earlier import HISTORY, Pasts, earlier, parsed
 from monitor.job import Job, Measured
 from monitor.runner import same_time
 from monitor.schedule import DAY, Calendar
@@ -149,6 +149,7 @@ def verdicts(task: Task) -> list[tuple[Window, Measured]]:
 def replayed(task: Task) -> Iterator[tuple[Window, Measured]]:
     """The same one by one, each with its profile."""
     past = Past(task.dataset)
+    seen = Pasts()
     golden: bytes | None = None
     table = task.dataset.reference.table if isinstance(task.dataset.reference, Golden) else None
     for place, window in enumerate(task.windows):
@@ -172,10 +173,10 @@ def replayed(task: Task) -> Iterator[tuple[Window, Measured]]:
             task.marks,
             task.not_useful,
         )
-        measured = (stored and _from_stored(job, stored, task.measures)) or _measured(job, task.shelf)
+        measured = (stored and _from_stored(job, stored, task.measures, seen)) or _measured(job, task.shelf)
         if measured.state != "done" and stored is not None:
             # The source has forgotten what the store still knows.
-            measured = _from_stored(job, stored, False) or measured
+            measured = _from_stored(job, stored, False, seen) or measured
         golden = golden or measured.golden
         if measured.profile is not None:
             past.add(window, measured.profile)
@@ -193,7 +194,7 @@ def _measured(job: Job, shelf: Shelf | None) -> Measured:
     return measured
 
 
-def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
+def _from_stored(job: Job, stored: bytes, whole: bool, pasts: Pasts | None = None) -> Measured | None:
     """The verdicts on a stored profile. None where it cannot be read, or (`whole`) lacks an answer that is asked for today."""
     profile = parsed(stored)
     if profile is None:
@@ -202,7 +203,7 @@ def _from_stored(job: Job, stored: bytes, whole: bool) -> Measured | None:
     checks = worker.chosen(job.dataset, profile.schema, history)
     if whole and not _answers(profile, job, checks):
         return None
-    return worker.concluded(job, checks, profile, history, body=stored)
+    return worker.concluded(job, checks, profile, history, body=stored, pasts=pasts)
 
 
 def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:

@@ -25,13 +25,13 @@ def columns(check: Check, dataset: Dataset) -> tuple[str, ...]:
 
 
 def of(check: Check, dataset: Dataset, profile: Profile, history: Sequence[Profile]) -> list[str | None]:
-    """The whole window (None) and its segments: `country=DE`, ..."""
+    """The whole window (None) and its segments: `country=DE`, ...; `history` are the last `LATELY` windows."""
     found: list[str | None] = [None]
     for by in columns(check, dataset):
         here = profile.segments(check.where, by)
         found += here
         if check.takes_absent and here and named(by, here):
-            found += _absent(check, by, here, history[-LATELY:])
+            found += _absent(check, by, here, history)
     return found
 
 

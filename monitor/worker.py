@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from checks.base import Check, Table, View, rows_in_all
+from checks.base import Check, Past, Table, View, rows_in_all
 from checks.control import WIDTHS
 from checks.profile import Broken, Grid, Number, Profile
 from checks.question import IN_ALL, Categories, Keys, Population, Question, Sample, Schema
@@ -36,6 +37,7 @@ from monitor.kinds import check_kinds
 from monitor.sources.base import NoData, Place, SourceDown, SourceError
 
 if TYPE_CHECKING:
+    from checks.special import Specials
     from monitor.measuring.measure import Reading
 
 MEASURE = "measure"
@@ -96,10 +98,11 @@ def concluded(
     history: Sequence[Stored],
     began: float | None = None,
     body: bytes | None = None,
+    pasts: Pasts | None = None,
 ) -> Measured:
     """What a profile comes to, measured just now or long ago (`began` None, `body` as it is stored)."""
     began = time.monotonic() if began is None else began
-    results, apart = judge(job, checks, profile, history)
+    results, apart = judge(job, checks, profile, history, pasts)
     waiting, refused = packed(apart)
     results += refused
     if not profile.rows and job.dataset.lane == "live" and all(r.kind != ROW_COUNT for r in results):
@@ -127,15 +130,20 @@ def judge_apart(dataset: Dataset, pairs: bytes, seconds: float) -> list[Result]:
 
 
 def judge(
-    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored]
+    job: Job, checks: Sequence[Check], profile: Profile, history: Sequence[Stored], pasts: Pasts | None = None
 ) -> tuple[list[Result], list[tuple[Check, View]]]:
-    """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged."""
+    """Every check on the whole window and on each of its segments; those for a process of their own come back unjudged.
+
+    `pasts` is what was made of earlier windows when those before this one were judged.
+    """
     apart: list[tuple[Check, View]] = []
     here: list[tuple[Check, View]] = []
     kept = job.dataset.reference
     # The last windows need no pool of their own: they are the history, and each check knows how to look at it.
     rolling = job.reference is None and isinstance(kept, Previous) and not kept.same_weekday
-    pools, pasts = Pools(job, history, rolling), Pasts()
+    pools, pasts = Pools(job, history, rolling), pasts or Pasts()
+    before, lately = history[-1].profile.schema if history else None, history[-segments.LATELY :]
+    every = [past.profile for past in lately]
     days = special_days.of(job.dataset.holidays, _all_windows(job, history))
     results = list(segments.not_there(job.dataset, checks, profile.schema))
     for check in checks:
@@ -149,10 +157,10 @@ def judge(
             results.append(_result(check, Status.ERRORED, f"{check.name}: {unread.reason}"))
             continue
         since = accepted_since(job.accepted, check)
-        recent = [past for past in history if since is None or past.window.start >= since]
-        for segment in segments.of(check, job.dataset, profile, [past.profile for past in recent[-segments.LATELY :]]):
-            view = _view(job, check, profile, recent, pools.since(since), segment, pasts)
-            view = replace(view, before=history[-1].profile.schema if history else None, days=days)
+        recent = [past.profile for past in lately if past.window.start >= since] if since else every
+        for segment in segments.of(check, job.dataset, profile, recent):
+            earlier_ones = pasts.of(check, history, segment, since)
+            view = _view(job, check, profile, earlier_ones, pools.since(since), segment, before, days)
             (apart if check.apart else here).append((check, view))
     share = job.dataset.budget.share(job.dataset.every) if job.dataset.budget else None
     return [*results, *judged_together(here, share)], apart
@@ -189,9 +197,17 @@ def chosen(dataset: Dataset, schema: Schema, history: Sequence[Stored] = ()) -> 
         return list(dataset.checks)
     key = dataset.row_key if all(column in schema for column in dataset.row_key) else ()
     known = key and recurs([past.profile.answers().get(Keys(key, ()).key) for past in history])
-    table = Table(schema, dataset.time_column, frozenset(dataset.exclude), () if known is False else key)
-    automatic = [c for kind in check_kinds().values() for c in kind.automatic(table)]
+    automatic = _automatic(tuple(schema.items()), dataset.time_column, frozenset(dataset.exclude), () if known is False else key)
     return [*dataset.checks, *(c for c in automatic if c.name not in own)]
+
+
+@lru_cache(maxsize=16)
+def _automatic(
+    schema: tuple[tuple[str, str], ...], time_column: str | None, exclude: frozenset[str], key: tuple[str, ...]
+) -> tuple[Check, ...]:
+    """Those of every kind. The windows of a dataset mostly have the same."""
+    table = Table(dict(schema), time_column, exclude, key)
+    return tuple(check for kind in check_kinds().values() for check in kind.automatic(table))
 
 
 def questions(checks: Iterable[Check], dataset: Dataset, schema: Schema) -> dict[Population, list[Question]]:
@@ -240,10 +256,11 @@ def _view(
     job: Job,
     check: Check,
     profile: Profile,
-    history: Sequence[Stored],
+    history: Sequence[Past],
     reference: Profile | None,
     segment: str | None,
-    pasts: Pasts,
+    before: Schema | None,
+    days: Specials,
 ) -> View:
     return View(
         window=job.window,
@@ -253,12 +270,14 @@ def _view(
         answers=profile.answers(check.where, segment),
         segment=segment,
         whole=segments.rows(profile, check, None) or 0,
-        history=pasts.of(check, history, segment),
+        before=before,
+        history=history,
         reference=reference.answers(check.where, segment) if reference else None,
         labelled=Pasts().of(check, readable(job, job.labelled), segment) if check.learns_from_labels else (),
         time_column=job.dataset.time_column,
         empty_ok=job.dataset.empty == "ok",
         marks=job.marks,
+        days=days,
         widths={
             "sensitivity": WIDTHS[check.sensitivity or job.dataset.sensitivity],
             "not useful": job.not_useful.get((check.name, segment or ""), 1.0),
