@@ -95,25 +95,25 @@ class AllowedValues(Check):
         known: set[str] = set()
         points = []
         past = each(history, (self.kind, self.column), self._seen)
-        for one, (seen, values) in zip(past.pasts, past.made, strict=True):
+        for one, (seen, total, values) in zip(past.pasts, past.made, strict=True):
             if values is None:
                 raise NothingToJudge(f"{self.name}: windows hold more than {self.most} different values; new ones are not unusual")
-            new = values - known
-            if known and seen.total:
-                points.append((one.window, sum(seen.counts[value] for value in new) / seen.total, one.rows))
+            new: frozenset[str] = frozenset() if values <= known else values - known
+            if known and total:
+                points.append((one.window, sum(seen.counts[value] for value in new) / total, one.rows))
             known |= new
         if not known:
             raise NothingToJudge(f"{self.name}: {learned.Learning(0)}")
         windows, shares, rows = zip(*points, strict=True) if points else ((), (), ())
         return known, learned.Series.made(windows, shares, rows)
 
-    def _seen(self, past: Past) -> tuple[Counts, frozenset[str] | None] | None:
-        """With its values; None for those where they are too many."""
+    def _seen(self, past: Past) -> tuple[Counts, int, frozenset[str] | None] | None:
+        """With its rows and values; None for those where they are too many."""
         try:
             seen = counts(past.answers, self.column)
         except CannotJudge:
             return None
-        return seen, None if seen.other or len(seen.counts) > self.most else frozenset(seen.counts)
+        return seen, seen.total, None if seen.other or len(seen.counts) > self.most else frozenset(seen.counts)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -97,7 +97,7 @@ class View:
     """Column ("": the table) -> from when on somebody accepted its level as normal. The history of a check that watches that
     column begins there already; one that looks at many columns cuts each column's past itself."""
 
-    @property
+    @cached_property
     def allowance(self) -> Allowance:
         """By what learned limits are multiplied."""
         people, record = (

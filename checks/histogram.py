@@ -122,6 +122,8 @@ class Histogram:
     @property
     def grid(self) -> Grid:
         """Its grid; of a merged one that grid which most rows are on."""
+        if len(self.cells) == 1:
+            return next(iter(self.cells))
         return max(self.cells, key=lambda g: (int(self.cells[g].rows.sum()), packed(g)))
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from checks import gradual, learned, limits, scales, special
 from checks.forecast import CORRECTED, LATELY, MONTH, SAME, TREND, forecasts
@@ -84,15 +84,16 @@ class Together:
     same: list[int]
     slow: Mapping[int, gradual.Slow]
     day: Special | None = None
-    scored: dict[Allowance, Array] = field(default_factory=dict)
+    scored: dict[Allowance, tuple[list[float], list[int]]] = field(default_factory=dict)
 
-    def scores(self, allowance: Allowance) -> Array:
-        """How far out each number is to each side (sides x numbers), 1 on the bound: the least of them holds."""
+    def scores(self, allowance: Allowance) -> tuple[list[float], list[int]]:
+        """How far out each number is, 1 on the bound, and to which side: of all sides the least holds."""
         import numpy as np
 
         if allowance not in self.scored:
             off = self.off / allowance.people
-            self.scored[allowance] = np.minimum(limits.score(off, allowance.table), HIGHEST_SCORE)
+            found = np.minimum(limits.score(off, allowance.table), HIGHEST_SCORE)
+            self.scored[allowance] = found.min(axis=0).tolist(), found.argmin(axis=0).tolist()
         return self.scored[allowance]
 
     @cached_property
@@ -121,8 +122,7 @@ class Together:
         return np.array(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(NamedTuple):
     """One number of some that are judged together."""
 
     among: Together
@@ -141,20 +141,20 @@ class Weighed:
         return self.among.slow.get(self.place)
 
     def score(self, allowance: Allowance) -> float:
-        alone = float(self.among.scores(allowance)[:, self.place].min())
+        alone = self.among.scores(allowance)[0][self.place]
         together = self.slow.score(allowance.people) if self.slow else 0.0
         return max(alone, together) if together > 1 else alone
 
     def by(self, allowance: Allowance) -> Learned:
         """The verdict by limits that are widened so."""
         among, place, trace = self.among, self.place, self.trace
-        number = int(among.scores(allowance)[:, place].argmin())
+        scores, nearest = among.scores(allowance)
+        score, alone, number = self.score(allowance), scores[place], nearest[place]
         side, (up, down) = among.sides[number], (float(room[place]) for room in among.rooms[number])
         centre, typical = float(side.centre[place]), float(among.typical[place])
         values = among.pasts[place].values
         group: list[float] = (values[among.same] if among.same else values[-learned.LONGEST :]).tolist()
         low, high = learned.inner(group)
-        score, alone = self.score(allowance), float(among.scores(allowance)[number, place])
         return learned.Learned(
             at_least=None if trace.upward else scales.back(centre - down * allowance.both, trace.scale, typical),
             at_most=scales.back(centre + up * allowance.both, trace.scale, typical),
@@ -197,7 +197,7 @@ def weighed(
     windows = examples[0].windows
     like, same = learned.alike(windows, window)
     keys = (*learned.keys(windows), learned.key(window) if same else -1)
-    fine = np.array([one.start in expected for one in windows])
+    fine = np.array([one.start in expected for one in windows] if expected else [False] * len(windows))
     lately = sum(place >= len(every) - learned.LONGEST for place in kept)
     sides = _sides(values[:-1], keys, floor, np.array([t.upward for t in traces]), fine, lately, at_once)
     record = np.nan_to_num(np.fmin.reduce([s.record for s in sides]))

@@ -68,7 +68,7 @@ class Mix(Check):
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
 
-        totals = np.array([float(c.total) for c in past.made])
+        totals = rows[:-1].sum(axis=1)
 
         def trace(amounts: Array, title: str, upward: bool = False, lasting: Lasting = "new") -> Trace:
             return Trace(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,6 +30,8 @@ from checks.wording import Unit
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from checks.window import Window
 
     Array = NDArray[np.float64]
 
@@ -76,15 +77,16 @@ class Numbers(Check):
         if now.finite < self.rows_least:
             raise NothingToJudge(f"{self.name}: {now.finite} values of {self.rows_least} needed")
         past = each(view.recent, (self.kind, self.column), self._seen)
-        simple = list(self._simple(now, each(view.recent, (self.kind, self.column, "numbers"), self._numbers)))
+        *before, rows, lows, highs = each(view.recent, (self.kind, self.column, "numbers"), self._numbers).columns(len(SIMPLE) + 3)
+        simple = list(_simple(now, past.windows, before, rows))
         simple = _small(simple) if view.segment else simple
         if was_there(now, past.made):
             # What it is was there before; that it is one value can still be odd.
             yield self.worst(view, [trace for trace in simple if trace.title in OF_SHAPE])
             return
         # Of ids that are counted on, none lies below those of the windows before.
-        counted_on = _goes_on([*past.made, now])
-        yield self.worst(view, simple if counted_on else [*simple, *self._below(view, now, past)])
+        counted_on = _goes_on([*lows, _or_nan(now.low)], [*highs, _or_nan(now.high)])
+        yield self.worst(view, simple if counted_on else [*simple, *self._below(view, now, past, rows)])
 
     def _seen(self, past: Past) -> Histogram | None:
         answer = past.answers.get(Distribution(self.column).key)
@@ -96,16 +98,11 @@ class Numbers(Check):
 
     def _numbers(self, past: Past) -> tuple[float, ...] | None:
         seen = self._seen(past)
-        return None if seen is None else (*map(described(seen).__getitem__, SIMPLE), seen.finite)
+        if seen is None:
+            return None
+        return (*map(described(seen).__getitem__, SIMPLE), seen.finite, _or_nan(seen.low), _or_nan(seen.high))
 
-    def _simple(self, now: Histogram, past: Found[tuple[float, ...]]) -> Iterator[Trace]:
-        *before, rows = past.columns(len(SIMPLE) + 1)
-        for (name, scale), values in zip(SIMPLE.items(), before, strict=True):
-            unit: Unit = "share" if scale == "share" else "number"
-            points = Series(past.windows, values, rows)
-            yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
-
-    def _below(self, view: View, now: Histogram, past: Found[Histogram]) -> Iterator[Trace]:
+    def _below(self, view: View, now: Histogram, past: Found[Histogram], rows: Array) -> Iterator[Trace]:
         """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""
         import numpy as np
 
@@ -121,8 +118,8 @@ class Numbers(Check):
         _, points = now.compared[key]
         grid = last[0].grid
         before_it = each(view.recent, (self.kind, self.column, grid), lambda one: self._rising(one, grid))
-        shares = below([*before_it.made, now.rising(grid)], [math.inf if end is None else end for *_, end in points])
-        rows = np.array([float(h.finite) for h in past.made])
+        ends = [math.inf if end is None else end for *_, end in points]
+        shares = below([*before_it.made, now.rising(grid)], np.append(rows, now.finite), ends)
         for number, (upto, edge, _) in enumerate(points):
             # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
             series = Series(past.windows, shares[:-1, number].copy(), rows)
@@ -135,11 +132,25 @@ class Numbers(Check):
         return [cls(column=c) for c in table.columns("number", "boolean") if c != table.time_column]
 
 
-def _goes_on(histograms: Sequence[Histogram]) -> bool:
+def _or_nan(end: float | None) -> float:
+    return math.nan if end is None else end
+
+
+def _simple(now: Histogram, windows: tuple[Window, ...], before: Sequence[Array], rows: Array) -> Iterator[Trace]:
+    for (name, scale), values in zip(SIMPLE.items(), before, strict=True):
+        unit: Unit = "share" if scale == "share" else "number"
+        points = Series(windows, values, rows)
+        yield Trace(described(now)[name], points, now.finite, scale, unit=unit, title=name, lasting="new")
+
+
+def _goes_on(lows: Sequence[float], highs: Sequence[float]) -> bool:
     """Whether each window, this one too, mostly begins beyond the end of the one before it."""
-    ends = [(h.low, h.high) for h in histograms if h.low is not None and h.high is not None]
-    after = [low > high for (_, high), (low, _) in pairwise(ends)]
-    return len(after) >= learned.ENOUGH and after[-1] and sum(after) >= COUNTED_ON * len(after)
+    import numpy as np
+
+    ends = np.array([lows, highs])
+    low, high = ends[:, np.isfinite(ends).all(axis=0)]
+    after = low[1:] > high[:-1]
+    return len(after) >= learned.ENOUGH and bool(after[-1]) and int(after.sum()) >= COUNTED_ON * len(after)
 
 
 def _quantiles(last: Sequence[Histogram], now: Histogram) -> list[list[float | None]]:
@@ -155,14 +166,14 @@ def _quantiles(last: Sequence[Histogram], now: Histogram) -> list[list[float | N
     return [[float(upto[place]), stack.origin + float(stack.upper[place]), ends[place]] for place in places]
 
 
-def below(rising: Sequence[tuple[Array, Array]], ends: Sequence[float]) -> Array:
-    """Of each distribution (see `Histogram.rising`) the share of its values in the buckets that begin before each of `ends` (less the
-    grid's centre): distributions x ends."""
+def below(rising: Sequence[tuple[Array, Array]], every: Array, ends: Sequence[float]) -> Array:
+    """Of each distribution (see `Histogram.rising`), which has so many values, the share of those in the buckets that begin before
+    each of `ends` (less the grid's centre): distributions x ends."""
     import numpy as np
 
     sought = np.array(ends)
     rows = np.array([upto[lower.searchsorted(sought)] for lower, upto in rising])
-    return np.asarray(rows / np.array([[max(upto[-1], 1.0)] for _, upto in rising]))
+    return np.asarray(rows / every[:, None])
 
 
 def _small(traces: Sequence[Trace]) -> list[Trace]:

@@ -60,7 +60,9 @@ Specials = Mapping[datetime, Special]
 def ordinary(windows: Sequence[Window], window: Window, days: Specials) -> list[int]:
     """The places of the windows that are examples of ordinary days; all, where the rest would be too few to judge by."""
     every = range(len(windows))
-    found = [place for place in every if windows[place].start not in days] if days else list(every)
+    if not days:
+        return list(every)
+    found = [place for place in every if windows[place].start not in days]
     lately = sum(place >= len(windows) - learned.LONGEST for place in found)
     known = lately >= FEWEST or learned.alike([windows[place] for place in found], window)[1]
     return found if known and len(found) >= FEWEST else list(every)

@@ -65,7 +65,7 @@ class Times(Check):
         traces = []
         for (name, (scale, unit)), values in zip(NUMBERS.items(), before, strict=True):
             if name in now:
-                points, least = Series(past.windows, values, rows).known(), least_time if unit == "seconds" else 0.0
+                points, least = Series(past.windows, values, rows), least_time if unit == "seconds" else 0.0
                 traces.append(Trace(now[name], points, view.rows, scale, least=least, unit=unit, title=name))
         yield self.worst(view, traces)
 

@@ -153,6 +153,9 @@ def backtest(
     json: AsJson = False,
 ) -> None:
     """Replay past windows: what would have been told, when, why. Writes to no store, tells nobody."""
+    from monitor import ahead
+
+    ahead.workers()
     from monitor import replay_command
 
     log_to_stderr(quiet=True)

@@ -14,8 +14,9 @@ from itertools import accumulate, pairwise
 from types import SimpleNamespace
 from typing import Any
 
+from checks.once import once
 from checks.profile import Profile
-from checks.question import Sample
+from checks.question import Population, Sample
 from checks.window import Window
 from monitor import worker
 from monitor.dataset import Dataset, Fixed, Golden, Previous
@@ -210,10 +211,19 @@ def _answers(profile: Profile, job: Job, checks: Sequence[Any]) -> bool:
     """It holds an answer to every question; rows are never stored, so what needs them is measured."""
     if isinstance(job.dataset.reference, Golden) and job.golden is None:
         return False
-    for population, asked in worker.questions(checks, job.dataset, profile.schema).items():
+    for population, keys in _asked_once([job.dataset, *checks], tuple(profile.schema.items())).items():
         parts = profile.segments(population.where, population.by) if population.by else [None]
-        if any(isinstance(question, Sample) for question in asked):
-            return False
-        if any(question.key not in profile.answers(population.where, part) for part in parts for question in asked):
+        if keys is None or any(key not in profile.answers(population.where, part) for part in parts for key in keys):
             return False
     return True
+
+
+def _asked(dataset_and_checks: Sequence[Any], schema: Sequence[tuple[str, str]]) -> dict[Population, list[str] | None]:
+    """The key of every question; None where rows are asked for."""
+    dataset, *checks = dataset_and_checks
+    found = worker.questions(checks, dataset, dict(schema)).items()
+    return {of: None if any(isinstance(q, Sample) for q in asked) else [q.key for q in asked] for of, asked in found}
+
+
+_asked_once = once(_asked)
+"""Most windows of a dataset have the same columns and checks."""
