@@ -160,6 +160,36 @@ def test_of_a_gross_fault_only_the_column_that_has_it_is_told() -> None:
     assert "net" not in results
 
 
+@pytest.mark.parametrize(("times", "told"), [(0.93, {"net", "gross"}), (0.85, {"net", "gross"}), (0.6, {"gross"}), (1.4, {"gross"})])
+def test_of_two_that_part_the_one_that_is_further_from_where_it_always_is_is_told(times: float, told: set[str]) -> None:
+    for off in ("net", "gross"):
+        days = sales()
+        day = {"net": 100.0, "gross": 119.0}
+        day[off] *= times
+        days[-1] = {**days[-1], **{column: (mean, 0.0) for column, mean in day.items()}}
+        other = {"net": "gross", "gross": "net"}
+        results = found(days)
+        assert set(results) == (told if off == "gross" else {other[column] for column in told}), (off, results.keys())
+        assert results[off].status is Status.FAILED, results[off].message
+
+
+def test_what_does_not_follow_two_that_moved_together_is_told() -> None:
+    """They are further from where they always are, and say nothing against each other: nobody else would tell of it."""
+    draw = np.random.default_rng(3)
+    days: list[dict[str, tuple[float, float]]] = []
+    for _ in range(DAYS):
+        visits = 100 * float(np.exp(draw.normal(0, 0.25)))
+        views, orders = (visits * float(np.exp(draw.normal(0, spread))) for spread in (0.02, 0.12))
+        days.append({"visits": (visits, 0.0), "views": (views, 0.0), "orders": (orders, 0.0)})
+    days[-1] = {"visits": (250.0, 0.0), "views": (250.0, 0.0), "orders": (100.0, 0.0)}
+    results = found(days)
+    assert {column: result.status for column, result in results.items()} == {
+        "visits": Status.PASSED,
+        "views": Status.PASSED,
+        "orders": Status.FAILED,
+    }
+
+
 def test_a_short_history_says_nothing() -> None:
     [skipped] = found(sales(30)).values()
     assert (skipped.status, skipped.message) == (Status.SKIPPED, "agreement: still learning what is usual (29 of 35 windows)")
