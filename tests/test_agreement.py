@@ -160,7 +160,9 @@ def test_of_a_gross_fault_only_the_column_that_has_it_is_told() -> None:
     assert "net" not in results
 
 
-@pytest.mark.parametrize(("times", "told"), [(0.93, {"net", "gross"}), (0.85, {"net", "gross"}), (0.6, {"gross"}), (1.4, {"gross"})])
+@pytest.mark.parametrize(
+    ("times", "told"), [(0.93, {"net", "gross"}), (0.85, {"net", "gross"}), (0.6, {"gross"}), (1.4, {"gross"})]
+)
 def test_of_two_that_part_the_one_that_is_further_from_where_it_always_is_is_told(times: float, told: set[str]) -> None:
     for off in ("net", "gross"):
         days = sales()
