@@ -130,19 +130,21 @@ class Column:
 @dataclass
 class Table:
     """A healthy table of so many columns, the time among them, with about `rows` rows a day. `calendar`: its dataset names the
-    country whose holidays it keeps."""
+    country whose holidays it keeps; `budget`: it has this one."""
 
     name: str
     width: int
     seed: int
     rows: int = 1500
     calendar: bool = False
+    budget: str = ""
     last: Profile | None = field(default=None, repr=False)
 
     @cached_property
     def dataset(self) -> Dataset:
         path, places = self.name + "/{start:%Y-%m-%d}.parquet", (COUNTRY,) if self.calendar else ()
-        return Dataset(name=self.name, table=path, time_column=TIME, delay=timedelta(hours=2), holidays=places)
+        asked = {"holidays": places, **({"budget": self.budget} if self.budget else {})}
+        return Dataset(name=self.name, table=path, time_column=TIME, delay=timedelta(hours=2), **asked)
 
     @cached_property
     def columns(self) -> list[Column]:

@@ -1,10 +1,10 @@
 """A year of daily windows of healthy tables through the real judge and the real incidents: whatever is told is a false alarm.
 
-    python -m benchmarks.healthy_year OUT [--tables 5=30 50=15 500=5x365] [--seed 1] [--at-once 2] [--holidays]
+    python -m benchmarks.healthy_year OUT [--tables 5=30 50=15 500=5x365] [--seed 1] [--at-once 2] [--holidays] [--budget "1 per month"]
 
 Simulated are the tables (benchmarks/healthy_tables.py); judged and told as a backtest judges and tells. Each table that is done is
 kept in OUT, so that a run that was stopped goes on, and the figures are of those that are done. With `--holidays` each table's
-dataset names the country whose holidays it keeps.
+dataset names the country whose holidays it keeps, with `--budget` it has that one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _finding(start: datetime, result: Result) -> dict[str, Any]:
     }
 
 
-def tables(wanted: Sequence[str], seed: int, calendar: bool = False) -> Iterator[tuple[Table, int]]:
+def tables(wanted: Sequence[str], seed: int, calendar: bool = False, budget: str = "") -> Iterator[tuple[Table, int]]:
     """`500=2x90`: two tables of 500 columns, of which 90 days are judged; without the days 365. The widths take turns, the widest
     first, so that a run that is stopped has some of each."""
     asked = []
@@ -83,12 +83,13 @@ def tables(wanted: Sequence[str], seed: int, calendar: bool = False) -> Iterator
     for place in range(max((number for _, number, _ in asked), default=0)):
         for width, number, days in sorted(asked, reverse=True):
             if place < number:
-                yield Table(f"w{width}_{place}", width, seed * 1000 + place, calendar=calendar), days
+                yield Table(f"w{width}_{place}", width, seed * 1000 + place, calendar=calendar, budget=budget), days
 
 
 def kept(out: Path, made: Table, days: int) -> Path:
     """Where a table's year is kept; it is run if it is not there. In a process of its own."""
-    path = out / f"{made.name}-{made.seed}-{days}{'-holidays' if made.calendar else ''}.json"
+    keys = "-holidays" * made.calendar + "".join(f"-{word}" for word in made.budget.split())
+    path = out / f"{made.name}-{made.seed}-{days}{keys}.json"
     if not path.exists():
         whole = path.with_suffix(".part")
         whole.write_text(json.dumps(year(made, days)))
@@ -164,11 +165,12 @@ def main(arguments: list[str] | None = None) -> None:
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--at-once", type=int, default=2)
     asked.add_argument("--holidays", action="store_true", help="with the key `holidays` of each dataset")
+    asked.add_argument("--budget", default="", help="with the key `budget` of each dataset")
     given = asked.parse_args(arguments)
     logging.disable(logging.WARNING)
     given.out.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(given.at_once) as pool:
-        made = tables(given.tables, given.seed, given.holidays)
+        made = tables(given.tables, given.seed, given.holidays, given.budget)
         running = [pool.submit(kept, given.out, one, days) for one, days in made]
         done = [json.loads(future.result().read_text()) for future in running]
     sys.stdout.write(report(done) + "\n")

@@ -102,6 +102,12 @@ def test_holidays_are_a_key_of_the_dataset_and_a_year_of_its_own(tmp_path: Path)
     assert all(map(holiday, listed))
 
 
+def test_so_is_a_budget(tmp_path: Path) -> None:
+    [(plain, days)], [(limited, _)] = (tables(["2=1x3"], 1, budget=budget) for budget in ("", "1 per month"))
+    assert (plain.dataset.budget, str(limited.dataset.budget)) == (None, "1 per month")
+    assert kept(tmp_path, plain, days) != kept(tmp_path, limited, days)
+
+
 def test_the_widths_take_turns() -> None:
     assert [(made.width, days) for made, days in tables(["5=3", "50=1x9"], seed=1)] == [(50, 9), (5, 365), (5, 365), (5, 365)]
 
