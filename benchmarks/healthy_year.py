@@ -1,6 +1,7 @@
 """A year of daily windows of healthy tables through the real judge and the real incidents: whatever is told is a false alarm.
 
-    python -m benchmarks.healthy_year OUT [--tables 5=30 50=15 500=5x365] [--seed 1] [--at-once 2] [--holidays] [--budget "1 per month"]
+    python -m benchmarks.healthy_year OUT [--tables 5=30 50=15 500=5x365] [--seed 1] [--at-once 2] [--holidays]
+                                          [--budget "1 per month"]
 
 Simulated are the tables (benchmarks/healthy_tables.py); judged and told as a backtest judges and tells. Each table that is done is
 kept in OUT, so that a run that was stopped goes on, and the figures are of those that are done. With `--holidays` each table's
