@@ -131,7 +131,7 @@ class Drift(Check):
             enough = (isinstance(answer, Histogram) and answer.filled >= self.rows_least) or _rows(answer) >= self.rows_least
             return answer if enough else None
 
-        past: Found[Histogram | Counts] = each(view.history[-most:], (self.kind, self.column, self.rows_least, numbers), seen)
+        past: Found[Histogram | Counts] = each(view.history[-most:], (self.kind, self.column, numbers), seen)
         return list(zip(past.pasts, past.made, strict=True))
 
     def _refuse_free_text(self, current: Histogram | Counts, view: View) -> None:

@@ -161,7 +161,7 @@ class Growth(Check):
             found = {} if self._empty(past) else past.once(place, lambda one: _numbers(one.answers, one.rows, key))
             return (*(found.get(name, math.nan) for name in names), past.window.start.timestamp()) if found else None
 
-        *before, starts = each(view.history[-learned.LONGEST :], (place, names, self.where), measured).columns(len(names) + 1)
+        *before, starts = each(view.history[-learned.LONGEST :], (place, names), measured).columns(len(names) + 1)
         kept = slice(0 if since is None else int(starts.searchsorted(since.timestamp())), None)
         results = [
             self._judged(view, column, name, value, course)

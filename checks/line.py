@@ -35,7 +35,7 @@ class Found(Generic[Made]):
         return [column.copy() for column in self.table(number).T]
 
     def table(self, number: int) -> Array:
-        """The same, windows x numbers. Not to be changed."""
+        """The same, windows x numbers, also where there are no windows. Not to be changed."""
         import numpy as np
 
         return self.kept.numbers()[self.those] if self.made else np.empty((0, number))
@@ -45,9 +45,11 @@ class Found(Generic[Made]):
 
 
 def each(history: Sequence[Past], key: Hashable, work: Callable[[Past], Made | None]) -> Found[Made]:
-    """What `work` makes of each window, less those that it makes None of.
+    """What `work` makes of each window, less those that it makes None of; raises what it raises.
 
-    `key` names all that it depends on besides the window: of a `Stretch` each is asked once under it.
+    `key` names all that it depends on besides the window and its `where` and segment: of a `Stretch` each is asked once under it,
+    in this process and replay. What takes long is also kept with the window (`Past.once`), for when it is read again. What is found
+    is to be used before the next window is judged.
     """
     stretch = history if isinstance(history, Stretch) else Stretch(Line(list(history)), 0, len(history))
     return stretch.each(key, work)
@@ -78,7 +80,7 @@ class _Kept:
         self.end += count
 
     def forget(self, before: int) -> None:
-        gone = bisect_left(self.places, before)
+        self.begin, gone = max(self.begin, before), bisect_left(self.places, before)
         for those in (self.places, self.pasts, self.windows, self.made):
             del those[:gone]
         self.table = None if self.table is None else self.table[gone:]
@@ -114,12 +116,15 @@ class Line:
         """Nobody looks back further than to this place."""
         del self.pasts[: before - self.begin]
         self.begin = before
+        # What was not asked for since then may never be asked for again: it was of a grid or of columns that are no more.
+        self.kept = {key: kept for key, kept in self.kept.items() if kept.end > before}
         for kept in self.kept.values():
             kept.forget(before)
 
     def each(self, key: Hashable, begin: int, end: int, work: Callable[[Past], Made | None]) -> Found[Made]:
         kept = self.kept.get(key)
-        if kept is None or begin < kept.begin or kept.end < self.begin:
+        if kept is None or not kept.begin <= begin <= kept.end:
+            # Not from where it ends: what lies between is not looked back at, and it may be there that `work` raises.
             kept = self.kept[key] = _Kept(begin, begin)
         if kept.end < end:
             kept.extend(self.pasts[kept.end - self.begin : end - self.begin], work)

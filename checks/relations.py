@@ -125,11 +125,11 @@ class Moves:
     def own_fault(self) -> list[Relation]:
         """The relations, less those of which another number is further from where it always is: what parted them is its fault."""
         found = self.relations()
-        pairs = {(one.place, other) for one in found for other in one.others}
-        return [one for one in found if not any(self._fault_of(other, one, (other, one.place) in pairs) for other in one.others)]
+        broken = {(one.place, other) for one in found if self._rest(one) > BROKEN for other in one.others}
+        return [one for one in found if not any(self._fault_of(other, one, (other, one.place) in broken) for other in one.others)]
 
     def _fault_of(self, other: int, one: Relation, told: bool) -> bool:
-        """`told`: the other number's own relation, with this one in it, will say so."""
+        """`told`: the other number's own relation, with this one in it, holds no longer either."""
         far, near = self.out[other], self.out[one.place]
         return bool((far > FAR and near <= NEAR) or (told and far > TIMES * max(near, 1.0)))
 

@@ -80,14 +80,16 @@ class Times(Check):
     def _described(self, answers: Answers, window: Window) -> Mapping[str, float] | None:
         answer: Answer | None = answers.get(Distribution(self.column).key) or answers.get(Categories(self.column).key)
         if isinstance(answer, Counts):
-            kept = answer.cache.setdefault("times", {})
+            cache = answer.cache
         elif isinstance(answer, Histogram):
-            kept = answer.numbers
+            cache = answer.kept
         else:
             raise CannotJudge(f"{self.name}: {self.column} was not measured")
-        if not kept:
-            kept.update(_described(answer, window))
-        return kept or None
+        # Two windows may hold the very same answer, as where one was delivered once more.
+        key = f"times from {window.start.timestamp()}"
+        if key not in cache:
+            cache[key] = _described(answer, window)
+        return cache[key] or None
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -141,10 +143,13 @@ def _of_texts(answer: Counts, window: Window) -> tuple[list[tuple[float, float]]
     for text, n in answer.counts.items():
         try:
             at = datetime.fromisoformat(text)
-        except ValueError:
+            at = (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+            at.astimezone(zone)
+        except (ValueError, OverflowError):
+            # What is a time is one on every clock: the last hour of the year 9999 is none east of Greenwich.
             unread += n
             continue
-        found.append(((at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC).timestamp(), float(n)))
+        found.append((at.timestamp(), float(n)))
     return found, unread
 
 

@@ -101,11 +101,11 @@ class Pools:
 
 @dataclass
 class _Rolling:
-    """A line of windows, those that follow put on at its end. `upto` are the places of the line before which each of `profiles`
+    """A line of windows, those that follow put on at its end. `upto` are the places of the line before which each of `windows`
     comes, which may have no rows there."""
 
     line: Line = field(default_factory=Line)
-    profiles: list[Profile] = field(default_factory=list)
+    windows: list[Stored] = field(default_factory=list)
     upto: list[int] = field(default_factory=list)
     last: tuple[Sequence[Stored], datetime | None, Stretch] | None = None
     """What was asked for last, by all the checks of one window."""
@@ -119,29 +119,32 @@ class _Rolling:
     def _stretch(self, history: Sequence[Stored], since: datetime | None, seen: Callable[[Stored], Past | None]) -> Stretch:
         first = self._begin(history)
         if first is None:
-            self.line, self.profiles, self.upto, first = Line(), [], [], 0
-        for one in history[len(self.profiles) - first :]:
-            self.profiles.append(one.profile)
+            self.line, self.windows, self.upto, first = Line(), [], [], 0
+        for one in history[len(self.windows) - first :]:
+            self.windows.append(one)
             self.upto.append(self.line.end)
             if (past := seen(one)) is not None:
                 self.line.pasts.append(past)
         if first > FORGOTTEN:
             self.line.forget(self.upto[first])
-            del self.profiles[:first], self.upto[:first]
+            del self.windows[:first], self.upto[:first]
             first = 0
         begin = first + (sum(one.window.start < since for one in history) if since else 0)
         return Stretch(self.line, self.upto[begin] if begin < len(self.upto) else self.line.end, self.line.end)
 
     def _begin(self, history: Sequence[Stored]) -> int | None:
-        """At which of the profiles `history` begins, if it is what they are from there on, and maybe more."""
+        """At which of the windows `history` begins, if it is what they are from there on, and maybe more."""
         if not history:
             return None
-        first = next((place for place, one in enumerate(self.profiles) if one is history[0].profile), None)
-        if first is None or len(self.profiles) - first > len(history):
+        first = next((place for place, one in enumerate(self.windows) if _same(one, history[0])), None)
+        if first is None or len(self.windows) - first > len(history):
             return None
-        # The very same objects: of a window that was measured once more there is another.
-        same = all(one is past.profile for one, past in zip(self.profiles[first:], history, strict=False))
-        return first if same else None
+        return first if all(map(_same, self.windows[first:], history)) else None
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    """Not measured once more since: then there is another profile. Two windows may have the very same one."""
+    return one.profile is other.profile and one.window.start == other.window.start
 
 
 @dataclass
@@ -150,9 +153,15 @@ class Pasts:
     judged next too."""
 
     made: dict[tuple[str | None, str | None, bool], _Rolling] = field(default_factory=dict)
+    history: Sequence[Stored] = ()
+    """That of the window that is judged now."""
 
     def of(self, check: Check, history: Sequence[Stored], segment: str | None, since: datetime | None = None) -> Stretch:
         """Those of `history`, or of it those from `since` on."""
+        if history is not self.history:
+            # A segment that nothing was asked of when the last window was judged may be gone for good.
+            self.made = {key: rolling for key, rolling in self.made.items() if rolling.last and rolling.last[0] is self.history}
+            self.history = history
         part = check.where, segment
 
         def seen(one: Stored) -> Past | None:

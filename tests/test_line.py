@@ -101,6 +101,59 @@ def test_windows_that_do_not_go_on_are_others(change: str) -> None:
     assert (list(found.windows), list(found.made)) == expected(history)
 
 
+def test_windows_that_were_measured_alike_are_told_apart() -> None:
+    """Of equal bytes there is one profile in a worker: of a table that never changes, of windows without rows."""
+    alike = stored(1).profile
+    pasts, every = Pasts(), [Stored(window(day), alike) for day in range(40)]
+    for day in range(HISTORY, 40):
+        stretch = pasts.of(CHECK, every[day - HISTORY : day], None)
+        assert [past.window for past in stretch] == [one.window for one in every[day - HISTORY : day]]
+
+
+def test_windows_of_the_same_hour_may_come_before_the_last_ones() -> None:
+    alike, pasts = stored(1).profile, Pasts()
+    every = [Stored(window(day), alike) if day % 5 else stored(day) for day in range(120)]
+    for day in range(60, 120):
+        history = [*every[day % 7 : day - HISTORY : 7], *every[day - HISTORY : day]]
+        found = each(pasts.of(CHECK, history, None), "key", lambda past: past.window.start)
+        assert list(found.made) == [one.window.start for one in history]
+
+
+def test_what_raises_is_raised_for_as_long_as_its_window_is_looked_back_at() -> None:
+    pasts, every = Pasts(), [stored(day) for day in range(4 * FORGOTTEN)]
+
+    def work(past: Past) -> int:
+        if past.rows == 30:
+            raise OverflowError("the 30th")
+        return past.rows
+
+    raised = []
+    for day in range(HISTORY, len(every)):
+        stretch = pasts.of(CHECK, every[day - HISTORY : day], None)
+        try:
+            assert list(each(stretch, "key", work).made) == list(range(day - HISTORY, day))
+        except OverflowError:
+            raised.append(day)
+    assert raised == list(range(31, 31 + HISTORY))
+
+
+def test_a_segment_that_is_gone_takes_no_memory() -> None:
+    pasts, every = Pasts(), [stored(day, segment=f"batch={day // 20}") for day in range(200)]
+    for day in range(HISTORY, 200):
+        history = every[day - HISTORY : day]
+        for segment in (None, f"batch={day // 20}"):
+            pasts.of(CHECK, history, segment)
+        assert len(pasts.made) <= 3
+
+
+def test_what_was_made_for_a_column_that_is_gone_is_forgotten() -> None:
+    pasts, every = Pasts(), [stored(day) for day in range(5 * FORGOTTEN)]
+    for day in range(HISTORY, len(every)):
+        stretch = pasts.of(CHECK, every[day - HISTORY : day], None)
+        each(stretch, f"column {day // 10}", lambda past: past.rows)
+    assert len(stretch.line.kept) <= (HISTORY + FORGOTTEN) // 10 + 2
+
+
 def test_what_lies_before_an_accepted_level_is_not_looked_at() -> None:
     pasts, every = Pasts(), [stored(day) for day in range(30)]
     for day in range(HISTORY, 30):

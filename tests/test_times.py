@@ -92,3 +92,29 @@ def test_whose_clocks_were_changed(day: datetime, zone: str, changed: bool) -> N
 def test_windows_of_an_hour_know_no_clocks() -> None:
     start = datetime(2026, 3, 30, 12, tzinfo=UTC)
     assert not clocks_changed(Window(start, start + HOUR))
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59", "0001-01-01T00:00:00"])
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
+def test_a_time_at_the_end_of_the_calendar_is_no_error(text: str, zone: str) -> None:
+    at = window(datetime(2026, 5, 12), zone)
+    times = {(at.start + n * HOUR).isoformat(): 10 for n in range(20)}
+    answers = {"categories(at)": Counts({**times, text: 1}, distinct=21)}
+    history = [Past(window(datetime(2026, 5, 12) - n * DAY, zone), 201, answers) for n in range(20, 0, -1)]
+    [found] = judged(Times(column="at"), View(at, at.end, 201, {"at": "string"}, answers, history=history))
+    assert found.status is not Status.ERRORED, found.message
+
+
+def test_rows_that_were_delivered_once_more_are_not_of_the_window() -> None:
+    """A replay holds the profiles of both windows as one, where they are the same byte for byte."""
+    yesterday, today = window(datetime(2026, 5, 12)), window(datetime(2026, 5, 13))
+
+    def answers(of: Window) -> dict[str, Any]:
+        return {"categories(at)": Counts({(of.start + n * HOUR).isoformat(): 10 for n in range(24)}, distinct=24)}
+
+    past = [window(datetime(2026, 5, 12) - n * DAY) for n in range(40, 0, -1)]
+    copied = answers(yesterday)
+    history = [*(Past(one, 240, answers(one)) for one in past), Past(yesterday, 240, copied)]
+    judged(Times(column="at"), View(yesterday, yesterday.end, 240, {"at": "string"}, copied, history=history[:-1]))
+    [found] = judged(Times(column="at"), View(today, today.end, 240, {"at": "string"}, copied, history=history))
+    assert found.status is Status.FAILED, found.message
