@@ -93,8 +93,9 @@ class Stretch:
         return Slow(HIGHEST if new else float(self.out[number]), value, low, high, new)
 
 
-def stretch(values: Array, floor: Array, upward: Flags, level: Flags, told: Flags) -> Stretch:
-    """Of `values` (windows x numbers, oldest first, the judged one last, finite), at least 35 and one.
+def stretch(values: Array, floor: Array, upward: Flags, level: Flags, told: Flags, at_once: int = 1) -> Stretch:
+    """Of `values` (windows x numbers, oldest first, the judged one last, finite), at least 35 and one; `at_once` numbers are judged
+    in all.
 
     Sums of clipped deviations are the robust form of a moving-window CUSUM (Page 1954; Huber 1964 for the clipping). Where `level`
     does not hold, only what is new is told; what one window `told` lately is not told again.
@@ -108,7 +109,7 @@ def stretch(values: Array, floor: Array, upward: Flags, level: Flags, told: Flag
     # Means that hold some of the last windows would make room for the very ramp that is looked for.
     apart, chance = errors[:-TOGETHER], np.sqrt(_running(floor**2) / TOGETHER)
     widths = limits.spread(apart, np.concatenate([chance[: len(apart)], chance[-1:]]))
-    allowed = widths[-1] * limits.limit(_sizes(apart, upward) / widths[:-1])
+    allowed = widths[-1] * limits.limit(_sizes(apart, upward) / widths[:-1], at_once)
     outs = _sizes(errors[-TOGETHER - 1 :], upward) / allowed
     # Told for as many windows as are taken together, it is known.
     known = told | (outs[:-1] > 1).all(axis=0)

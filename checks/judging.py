@@ -205,7 +205,7 @@ def weighed(
     slow: Mapping[int, gradual.Slow] = {}
     if not this and window.length >= gradual.SHORTEST:
         filled = scaled if examples is pasts else special.filled(scaled, every, kept)
-        slow = _slow(traces, typical, filled, whole, sides)
+        slow = _slow(traces, typical, filled, whole, sides, at_once)
     places = [n for n, k in enumerate(keys[:-1]) if k == keys[-1]][-len(same) :] if same else []
     sides = [*sides, *_month(values[:-1], windows, window, sides)]
     if this:
@@ -239,7 +239,9 @@ def _rooms(side: Side, traces: Sequence[Trace], typical: Array) -> tuple[Array, 
     return up, down
 
 
-def _slow(traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side]) -> dict[int, gradual.Slow]:
+def _slow(
+    traces: Sequence[Trace], typical: Array, values: Array, floor: Array, sides: Sequence[Side], at_once: int
+) -> dict[int, gradual.Slow]:
     """What the last windows together tell, for the numbers of which small changes that stay are told."""
     import numpy as np
 
@@ -249,7 +251,7 @@ def _slow(traces: Sequence[Trace], typical: Array, values: Array, floor: Array, 
     recent = slice(-learned.LONGEST - 1, None)
     upward, level = (np.array([hold(traces[place]) for place in wanted]) for hold in (_upward, _level))
     told = np.fmin.reduce([side.told()[wanted] for side in sides])
-    found = gradual.stretch(values[recent, wanted], floor[recent, wanted], upward, level, told > 1)
+    found = gradual.stretch(values[recent, wanted], floor[recent, wanted], upward, level, told > 1, at_once)
     each = ((place, found.of(number, traces[place].scale, float(typical[place]))) for number, place in enumerate(wanted))
     return {place: slow for place, slow in each if slow is not None}
 

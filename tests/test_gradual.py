@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
-from checks import learned
+from checks import gradual, learned
 from checks.gradual import Lasting
 from checks.learned import Learned, Point, Trace
 from checks.result import Severity
@@ -129,6 +130,18 @@ def test_neither_hours_nor_a_short_history_are_taken_together() -> None:
     values = fewer(counts(1), 0.1, 7)
     assert judged(values, every=timedelta(hours=1)).slow is None
     assert judged(values[-34:]).slow is None
+
+
+def room(windows: int, at_once: int) -> float:
+    """By how much the last seven windows together may differ where so many numbers are judged at once."""
+    values = np.log(np.array([counts(1, windows)], dtype=np.float64)).T
+    flags = np.zeros(1, dtype=bool)
+    return float(gradual.stretch(values, np.full_like(values, 0.02), flags, ~flags, flags, at_once).allowed[0])
+
+
+def test_the_more_numbers_are_judged_at_once_the_more_is_allowed_in_a_short_history() -> None:
+    assert room(42, 6000) > 1.05 * room(42, 400) > 1.02 * room(42, 1)
+    assert room(91, 6000) == room(91, 1)
 
 
 def test_a_wider_allowance_holds_for_it_too() -> None:
