@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,23 @@ def test_of_many_daemons_one_gets_the_turn(store: Store) -> None:
 
     assert won.count(True) == 1
     assert count(store) == 1
+
+
+def test_who_waited_for_another_daemon_comes_after_it(store: Store) -> None:
+    ledger.claim(store, "orders", window(), HOUR, paced=PACED)
+    let_pass(store, HOUR)
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.begin() as connection:
+            connection.execute(select(sources).with_for_update())
+            waiting = pool.submit(ledger.claim, store, "refunds", window(), HOUR, paced=PACED)
+            wait([waiting], 0.3)
+            assert not waiting.done()
+            following = store.clock(connection) + timedelta(minutes=6)
+            connection.execute(update(sources).values(free_at=following))
+
+        with pytest.raises(NotYet):
+            waiting.result(30)
 
 
 # The runner.

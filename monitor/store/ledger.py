@@ -60,7 +60,7 @@ def claim(
         if taken or (row is not None and row.state in {"done", "no_data"} and not again):
             return None
         if paced is not None:
-            _take_turn(connection, *paced, clock)
+            _take_turn(store, connection, *paced)
         if row is None:
             made = connection.execute(
                 insert(windows)
@@ -74,8 +74,10 @@ def claim(
     return store.attempt(work)
 
 
-def _take_turn(connection: Connection, source: str, rate: Rate, clock: datetime) -> None:
+def _take_turn(store: Store, connection: Connection, source: str, rate: Rate) -> None:
     row = connection.execute(select(sources.c.free_at).where(sources.c.name == source).with_for_update()).first()
+    # Read with the row in hand: who waited for it would otherwise be behind the one who had it, and take the clock for set back.
+    clock = store.clock(connection)
     free_at = None if row is None else row.free_at
     if wait := rate.wait(free_at, clock):
         raise NotYet(source, wait)
