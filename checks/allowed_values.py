@@ -93,15 +93,18 @@ class AllowedValues(Check):
     def _known(self, history: Sequence[Past]) -> tuple[set[str], learned.Series]:
         """Every value seen, and for each window from the second on the share of its rows that were new at the time."""
         known: set[str] = set()
+        before: frozenset[str] = frozenset()
         points = []
         past = each(history, (self.kind, self.column), self._seen)
         for one, (seen, total, values) in zip(past.pasts, past.made, strict=True):
             if values is None:
                 raise NothingToJudge(f"{self.name}: windows hold more than {self.most} different values; new ones are not unusual")
-            new: frozenset[str] = frozenset() if values <= known else values - known
+            # Mostly the very same as in the window before.
+            new: frozenset[str] = frozenset() if values is before or values <= known else values - known
             if known and total:
                 points.append((one.window, sum(seen.counts[value] for value in new) / total, one.rows))
             known |= new
+            before = values
         if not known:
             raise NothingToJudge(f"{self.name}: {learned.Learning(0)}")
         windows, shares, rows = zip(*points, strict=True) if points else ((), (), ())
@@ -113,7 +116,7 @@ class AllowedValues(Check):
             seen = counts(past.answers, self.column)
         except CannotJudge:
             return None
-        return seen, seen.total, None if seen.other or len(seen.counts) > self.most else frozenset(seen.counts)
+        return seen, seen.total, None if seen.other or len(seen.counts) > self.most else seen.names
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

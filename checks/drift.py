@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
@@ -17,7 +18,7 @@ from checks.distance import methods, moved
 from checks.gathering import gathered
 from checks.line import Found, each
 from checks.masses import aligned, pooled
-from checks.own_history import distances
+from checks.own_history import earlier, last
 from checks.pair import Pair
 from checks.pending import CannotJudge, NothingToJudge, Verdict
 from checks.profile import Answer, Answers, Counts, Histogram
@@ -28,7 +29,13 @@ from checks.stack import Stack
 from checks.wording import amount, bounds_in_words, quoted
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from checks.distance import Distance
+    from checks.window import Window
+
+    Array = NDArray[np.float64]
 AUTO = {"number": "asinh_wasserstein", "category": "jensen_shannon"}
 LEAST_SURPRISE = 3.0
 """Powers of ten by which a p-value must be lower than usual to be told, where nobody gave a bound."""
@@ -117,7 +124,7 @@ class Drift(Check):
             return None
         return reference if reference is not None and _rows(reference) else None
 
-    def _past(self, view: View, most: int) -> list[tuple[Past, Histogram | Counts]]:
+    def _past(self, view: View, most: int) -> Found[Histogram | Counts]:
         """The last windows that have this distribution with values enough, and the distribution, oldest first."""
         numbers = self._kind(view.schema) == "number"
         take = histogram if numbers else counts
@@ -131,8 +138,7 @@ class Drift(Check):
             enough = (isinstance(answer, Histogram) and answer.filled >= self.rows_least) or _rows(answer) >= self.rows_least
             return answer if enough else None
 
-        past: Found[Histogram | Counts] = each(view.history[-most:], (self.kind, self.column, numbers), seen)
-        return list(zip(past.pasts, past.made, strict=True))
+        return each(view.history[-most:], (self.kind, self.column, numbers), seen)
 
     def _refuse_free_text(self, current: Histogram | Counts, view: View) -> None:
         distinct = current.distinct if isinstance(current, Counts) else None
@@ -143,14 +149,15 @@ class Drift(Check):
         self,
         view: View,
         current: Histogram | Counts,
-        past: Sequence[tuple[Any, Histogram | Counts]],
+        found: Found[Histogram | Counts],
         reference: Histogram | Counts | None,
     ) -> Verdict:
         method = self._method(isinstance(current, Histogram))
         if reference is None and not (self.bounded or method.costly or method.p_value):
-            return self._as_before(view, current, past, method)
+            return self._as_before(view, current, found, method)
+        past = list(zip(found.pasts, found.made, strict=True))
         if reference is None and not self.bounded:
-            past = [past[place] for place in _examples(view, past)]
+            past = [past[place] for place in _examples(view, found.windows)]
         # Anything of the reference's kind: the grid of the first is the one all are brought onto.
         first: list[Any] = [reference] if reference is not None else [answer for _, answer in past[-self.pool :]]
         *before, now = aligned([*first, current])
@@ -166,23 +173,30 @@ class Drift(Check):
             return self._by_surprise(view, value, points, said)
         return self.verdict(view, value, points, extra=said, least=method.floor(now, pool))
 
-    def _as_before(
-        self, view: View, current: Histogram | Counts, past: Sequence[tuple[Any, Histogram | Counts]], method: Distance
-    ) -> Verdict:
+    def _as_before(self, view: View, current: Histogram | Counts, past: Found[Histogram | Counts], method: Distance) -> Verdict:
         """By the distance from the windows before, as earlier windows' distances from those before them are usual."""
-        past = [past[place] for place in _examples(view, past)]
-        answers = [*(answer for _, answer in past), current]
+        import numpy as np
+
+        places = _examples(view, past.windows)
         # Where there are enough, only those from as many windows as the judged one is compared with: fewer say less.
-        least = self.pool if len(past) - self.pool >= learned.SETTLED else self.pool_least
-        windows = [*(p.window for p, _ in past), view.window]
-        (*values, value), last = distances(method, windows, answers, self.pool, least)
+        least = self.pool if len(places) - self.pool >= learned.SETTLED else self.pool_least
+        every, pasts, answers, windows = len(places) == len(past), past.pasts, past.made, past.windows
+        if not every:
+            pasts, answers = [pasts[place] for place in places], [answers[place] for place in places]
+            windows = tuple(one.window for one in pasts)
+        value, more = last(method, [*windows, view.window], [*answers, current], self.pool)
         if math.isnan(value):
             raise CannotJudge(f"{self.name}: {method.undefined}")
-        points = learned.Series.made(windows[least:-1], values, [p.rows for p, _ in past[least:]])
-        said = f"; {method.title} from the last {min(len(past), self.pool)} windows{self._change(view, last.change, current)}"
+        if every and least == self.pool:
+            # Each is from the windows that lie before it in the line: the next window finds it there.
+            values = past.also(method.name, partial(_earlier, method=method, most=least), least)
+        else:
+            values = np.array(earlier(method, windows, answers, self.pool, least))
+        points = learned.Series(windows[least:], values, np.array([one.rows for one in pasts[least:]], dtype=np.float64))
+        said = f"; {method.title} from the last {min(len(places), self.pool)} windows{self._change(view, more.change, current)}"
         # Of a column that holds one value per window: how far it is from the others is no news.
-        again = was_there(current, [answer for _, answer in past])
-        return self.verdict(view, value, points, extra=said, least=value if again else last.noise)
+        again = was_there(current, answers)
+        return self.verdict(view, value, points, extra=said, least=value if again else more.noise)
 
     def _change(self, view: View, change: tuple[str, float, float] | None, now: Histogram | Counts) -> str:
         return "" if self.column in view.masked else _moved(change, isinstance(now, Counts))
@@ -267,11 +281,19 @@ class Drift(Check):
         return [cls(column=c) for c in table.columns("number", "text", "boolean") if c != table.time_column]
 
 
-def _examples(view: View, past: Sequence[tuple[Any, Any]]) -> Sequence[int]:
+def _examples(view: View, windows: Sequence[Window]) -> Sequence[int]:
     """The places of the windows that this one is to be like: an ordinary day only like ordinary days."""
     if view.window.start in view.days:
-        return range(len(past))
-    return ordinary([one.window for one, _ in past], view.window, view.days)
+        return range(len(windows))
+    return ordinary(windows, view.window, view.days)
+
+
+def _earlier(pasts: Sequence[Past], answers: Sequence[Histogram | Counts], first: int, method: Distance, most: int) -> Array:
+    """The distances of the windows from the first on, each from the `most` before it."""
+    import numpy as np
+
+    from_ = first - most
+    return np.array(earlier(method, [past.window for past in pasts[from_:]], answers[from_:], most, most))
 
 
 def _surprise(p: float) -> float:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from checks import limits, scales
+from checks.medians import Chosen, halfway
 from checks.wording import Unit, amount
 
 if TYPE_CHECKING:
@@ -102,13 +104,13 @@ def stretch(values: Array, floor: Array, upward: Flags, level: Flags, told: Flag
     """
     import numpy as np
 
-    middle = np.median(values, axis=0)
-    spread = np.maximum(1.4826 * np.median(np.abs(values - middle), axis=0), floor)
+    middle = _median(values)
+    spread = np.maximum(1.4826 * _median(np.abs(values - middle)), floor)
     means = _running(np.clip(values, middle - CLIP * spread, middle + CLIP * spread))
     errors, centre = _errors(means)
     # Means that hold some of the last windows would make room for the very ramp that is looked for.
     apart, chance = errors[:-TOGETHER], np.sqrt(_running(floor**2) / TOGETHER)
-    widths = limits.spread(apart, np.concatenate([chance[: len(apart)], chance[-1:]]))
+    widths = limits.spread(limits.median(np.abs(apart)), np.concatenate([chance[: len(apart)], chance[-1:]]))
     allowed = widths[-1] * limits.limit(_sizes(apart, upward) / widths[:-1], at_once)
     outs = _sizes(errors[-TOGETHER - 1 :], upward) / allowed
     # Told for as many windows as are taken together, it is known.
@@ -118,9 +120,13 @@ def stretch(values: Array, floor: Array, upward: Flags, level: Flags, told: Flag
 
 
 def _running(values: Array) -> Array:
-    import numpy as np
-
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, TOGETHER, axis=0).mean(axis=-1))
+    """The mean of so many windows that follow one another."""
+    ends = len(values) - TOGETHER + 1
+    # In this order each is the same whatever comes before it, unlike with sums that are carried on.
+    found = values[:ends].copy()
+    for number in range(1, TOGETHER):
+        found += values[number : number + ends]
+    return found / TOGETHER
 
 
 def _sizes(errors: Array, upward: Flags) -> Array:
@@ -131,22 +137,22 @@ def _sizes(errors: Array, upward: Flags) -> Array:
 
 def _errors(means: Array) -> tuple[Array, Array]:
     """How far each mean is from the middle of those one, two, ... stretches before; and that middle for the last."""
-    import numpy as np
-
-    before = np.full((STRETCHES, *means.shape), np.nan)
-    for number in range(STRETCHES):
-        shift = (number + 1) * TOGETHER
-        before[number, shift:] = means[: max(len(means) - shift, 0)]
     # The first two stretches have too little before them.
-    middle = np.full(means.shape, np.nan)
-    middle[2 * TOGETHER :] = _median(before[:, 2 * TOGETHER :])
+    middle = halfway(means, _stretches(len(means)), 2)
     return means - middle, middle[-1]
 
 
-def _median(values: Array) -> Array:
-    """That of what is known along the first axis; NumPy's own for values that may be unknown takes ten times as long."""
+@lru_cache(maxsize=256)
+def _stretches(windows: int) -> Chosen:
+    """For each window those one, two, ... stretches before."""
     import numpy as np
 
-    rising, known = limits.ordered(values), np.isfinite(values).sum(axis=0)
-    low, high = (np.take_along_axis(rising, at[None], axis=0)[0] for at in (np.maximum(known - 1, 0) // 2, known // 2))
-    return np.asarray((low + high) / 2)
+    places = np.arange(windows)[:, None] - TOGETHER * np.arange(1, STRETCHES + 1)[None, :]
+    return Chosen.of(np.maximum(places, -1), np.ones(windows, dtype=bool))
+
+
+def _median(values: Array) -> Array:
+    """That of the numbers; NumPy's own takes several times as long."""
+    rising, last = limits.ordered(values), len(values) - 1
+    middle: Array = (rising[last // 2] + rising[len(values) // 2]) / 2
+    return middle

@@ -55,11 +55,11 @@ class Side:
         """How far off earlier windows were, by the limit."""
         return self.sizes / self.limit
 
-    def told(self) -> Array:
+    def told(self, numbers: list[int]) -> Array:
         """How far off the furthest of the last windows was, by the limit of those before them: above 1 it was told."""
         import numpy as np
 
-        before, last = self.sizes[: -gradual.RECENT], self.sizes[-gradual.RECENT :]
+        before, last = self.sizes[: -gradual.RECENT, numbers], self.sizes[-gradual.RECENT :, numbers]
         enough = np.isfinite(before).sum(axis=0) >= limits.FEWEST
         found = np.nan_to_num(last).max(axis=0) / limits.limit(before)
         return np.where(enough, found, 0.0)
@@ -191,8 +191,9 @@ def weighed(
 
     every, kept = pasts[0].windows, special.ordinary(pasts[0].windows, window, days)
     examples = pasts if len(kept) == len(every) else at(kept, pasts)
-    typical = scales.typical(np.stack([one.values for one in examples], axis=1))
-    scaled, whole = _onto_scales(traces, pasts, typical)
+    past = np.stack([one.values for one in pasts], axis=1)
+    typical = scales.typical(past if examples is pasts else past[kept])
+    scaled, whole = _onto_scales(traces, pasts, past, typical)
     values, floor = (scaled, whole) if examples is pasts else (scaled[[*kept, -1]], whole[[*kept, -1]])
     windows = examples[0].windows
     like, same = learned.alike(windows, window)
@@ -215,11 +216,12 @@ def weighed(
     return [Weighed(among, place) for place in range(len(traces))]
 
 
-def _onto_scales(traces: Sequence[Trace], pasts: Sequence[Series], typical: Array) -> tuple[Array, Array]:
-    """Windows x numbers, the judged window last: the values on their scales, and the floors of their noise."""
+def _onto_scales(traces: Sequence[Trace], pasts: Sequence[Series], past: Array, typical: Array) -> tuple[Array, Array]:
+    """Windows x numbers, the judged window last: the values (`past`, those of `pasts`) on their scales, and the floors of their
+    noise."""
     import numpy as np
 
-    past, now = np.stack([one.values for one in pasts], axis=1), np.array([trace.value for trace in traces])
+    now = np.array([trace.value for trace in traces])
     rows = np.concatenate([np.stack([one.rows for one in pasts], axis=1), np.array([[float(trace.rows) for trace in traces]])])
     kinds = [trace.scale for trace in traces]
     return scales.all_onto(np.concatenate([past, now[None, :]]), kinds, typical), scales.floors(kinds, rows)
@@ -250,7 +252,7 @@ def _slow(
         return {}
     recent = slice(-learned.LONGEST - 1, None)
     upward, level = (np.array([hold(traces[place]) for place in wanted]) for hold in (_upward, _level))
-    told = np.fmin.reduce([side.told()[wanted] for side in sides])
+    told = np.fmin.reduce([side.told(wanted) for side in sides])
     found = gradual.stretch(values[recent, wanted], floor[recent, wanted], upward, level, told > 1, at_once)
     each = ((place, found.of(number, traces[place].scale, float(typical[place]))) for number, place in enumerate(wanted))
     return {place: slow for place, slow in each if slow is not None}
@@ -275,16 +277,21 @@ def _sides(values: Array, keys: tuple[int, ...], floor: Array, upward: Array, fi
     sides = []
     for group in GROUPS:
         known = [name for name in group if name in made]
+        if not known:
+            continue
         errors = {name: values - made[name][:-1] for name in known}
         if group is GROUPS[0]:
             for one in errors.values():
                 one[: len(one) - lately] = np.nan
-        costs = np.array([_cost(errors[name], made[name][-1]) for name in known])
-        if known and np.isfinite(costs.min(axis=0)).all():
+        costs, middles = (np.array(each) for each in zip(*(_cost(errors[name], made[name][-1]) for name in known), strict=True))
+        if np.isfinite(costs.min(axis=0)).all():
             best, columns = costs.argmin(axis=0), np.arange(values.shape[1])
             chosen = np.stack([errors[name] for name in known])[best, :, columns].T
             centre = np.stack([made[name][-1] for name in known])[best, columns]
-            sides.append(_side([known[b] for b in best], centre, chosen, floor, upward, at_once))
+            spread = limits.spread(middles[best, columns], floor)
+            sizes = np.where(upward[None, :], np.maximum(chosen, 0.0), np.abs(chosen)) / spread[:-1]
+            names = [known[b] for b in best]
+            sides.append(Side(names, centre, spread[-1], limits.limit(sizes, at_once), sizes, costs.min(axis=0)))
     within = [_within(one, other) for one, other in zip(sides, reversed(sides), strict=True)]
     return [_said_to_be_fine(side, fine) for side in within] if fine.any() else within
 
@@ -308,8 +315,12 @@ def _within(side: Side, other: Side) -> Side:
     a Monday with fewer rows than any Sunday was not. Its errors have two humps, not a tail that could be drawn out."""
     import numpy as np
 
-    worse = side.typical > WORSE * other.typical
-    return replace(side, limit=np.where(worse, np.minimum(side.limit, limits.seen(side.sizes)), side.limit))
+    worse = np.flatnonzero(side.typical > WORSE * other.typical)
+    if not len(worse):
+        return side
+    limit = side.limit.copy()
+    limit[worse] = np.minimum(limit[worse], limits.seen(side.sizes[:, worse]))
+    return replace(side, limit=limit)
 
 
 def _said_to_be_fine(side: Side, fine: Flags) -> Side:
@@ -319,30 +330,14 @@ def _said_to_be_fine(side: Side, fine: Flags) -> Side:
     return replace(side, limit=np.maximum(side.limit, np.nan_to_num(side.sizes[fine]).max(axis=0) + CHANCE))
 
 
-def _cost(errors: Array, forecast: Array) -> Array:
-    """How far off a forecast mostly was; infinite for numbers that it says too little of."""
-    import numpy as np
-
-    enough = (np.isfinite(errors).sum(axis=0) >= limits.FEWEST) & np.isfinite(forecast)
-    found = np.full(len(forecast), math.inf)
-    if enough.any():
-        found[enough] = _typical(errors[:, enough])
-    return found
-
-
-def _typical(errors: Array) -> Array:
-    """The mean size of past errors, where the largest count no more than six usual ones."""
+def _cost(errors: Array, forecast: Array) -> tuple[Array, Array]:
+    """How far off a forecast mostly was: the mean size of past errors, where the largest count no more than six usual ones, and the
+    median size; infinite for numbers that it says too little of."""
     import numpy as np
 
     sizes = np.abs(errors)
     known = np.isfinite(sizes)
-    capped = np.minimum(sizes, 6 * limits.median(sizes)[None, :] + 1e-12)
-    return np.asarray(np.where(known, capped, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-def _side(names: Sequence[str], centre: Array, errors: Array, floor: Array, upward: Array, at_once: int) -> Side:
-    import numpy as np
-
-    spread = limits.spread(errors, floor)
-    sizes = np.where(upward[None, :], np.maximum(errors, 0.0), np.abs(errors)) / spread[:-1]
-    return Side(names, centre, spread[-1], limits.limit(sizes, at_once), sizes, _typical(errors))
+    count, middle = known.sum(axis=0), limits.median(sizes)
+    enough = (count >= limits.FEWEST) & np.isfinite(forecast)
+    capped = np.where(known, np.minimum(sizes, 6 * middle[None, :] + 1e-12), 0.0)
+    return np.where(enough, capped.sum(axis=0) / np.maximum(count, 1), math.inf), middle

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks import limits, scales
 from checks.gradual import SHORTEST, Lasting, Slow
+from checks.once import once
 from checks.result import HIGHEST_SCORE, Severity
 from checks.scales import Scale
 from checks.series import Point, Series
@@ -223,14 +224,19 @@ def _known(pasts: Sequence[Series]) -> list[Series]:
 def _together(known: Sequence[Series]) -> list[list[int]]:
     """The places of those that are long enough, each with those of the same windows."""
     found: list[tuple[tuple[Window, ...], list[int]]] = []
+    # Mostly the very same tuple; else the same windows, which are compared far faster than their times are hashed.
+    by_place: dict[int, list[int]] = {}
     for place, past in enumerate(known):
-        if len(past) >= ENOUGH:
-            # Mostly the very same windows, which are compared far faster than their times are hashed.
-            same = next((places for windows, places in found if windows == past.windows), None)
+        windows = past.windows
+        same = by_place.get(id(windows))
+        if same is None and len(windows) >= ENOUGH:
+            same = next((places for others, places in found if others == windows), None)
             if same is None:
-                found.append((past.windows, [place]))
-            else:
-                same.append(place)
+                same = []
+                found.append((windows, same))
+            by_place[id(windows)] = same
+        if same is not None:
+            same.append(place)
     return [places for _, places in found]
 
 
@@ -292,9 +298,12 @@ def key(window: Window) -> int:
     return start.weekday() if window.length >= timedelta(hours=22) else start.hour
 
 
-def keys(windows: Sequence[Window]) -> tuple[int, ...]:
-    """The key of each window."""
-    return tuple(key(window) for window in windows)
+def _keys(windows: Sequence[Window]) -> tuple[int, ...]:
+    return tuple(map(key, windows))
+
+
+keys = once(_keys)
+"""The key of each window."""
 
 
 def alike(windows: Sequence[Window], window: Window) -> tuple[str, list[int]]:

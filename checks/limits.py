@@ -65,27 +65,27 @@ def median(sizes: Array) -> Array:
     return np.asarray(np.take_along_axis(rising, (np.maximum(known - 1, 0) // 2)[None, :], axis=0)[0])
 
 
-def spread(errors: Array, floor: Array) -> Array:
-    """The robust spread (median absolute error, Hampel 1974), no less than the floor of each window and of the next."""
+def spread(middle: Array, floor: Array) -> Array:
+    """The robust spread, of the `middle` (median) size of errors (Hampel 1974), no less than the floor of each window and of the
+    next."""
     import numpy as np
 
-    return np.asarray(np.maximum(1.4826 * median(np.abs(errors))[None, :], floor))
+    return np.asarray(np.maximum(1.4826 * middle[None, :], floor))
 
 
 def seen(sizes: Array) -> Array:
     """The largest size of past errors that counts, in spreads: what was there before, one past incident left out."""
     import numpy as np
 
-    return np.asarray(np.maximum(_largest(sizes, ordered(sizes)), NARROWEST))
+    rising, known = ordered(sizes), np.isfinite(sizes).sum(axis=0)
+    return np.asarray(np.maximum(_largest(sizes, rising[known - 2, np.arange(sizes.shape[1])]), NARROWEST))
 
 
-def _largest(sizes: Array, rising: Array) -> Array:
-    """The second largest. In a short history also the largest of some windows ago, of which nothing says that it was an
+def _largest(sizes: Array, second: Array) -> Array:
+    """The `second` largest. In a short history also the largest of some windows ago, of which nothing says that it was an
     incident: the second Sunday is like the first, and like no other day."""
     import numpy as np
 
-    known = np.isfinite(sizes).sum(axis=0)
-    second = rising[known - 2, np.arange(sizes.shape[1])]
     return np.asarray(second if len(sizes) >= SETTLED else np.maximum(second, np.nan_to_num(sizes[:-GOING_ON]).max(axis=0)))
 
 
@@ -114,6 +114,6 @@ def limit(sizes: Array, numbers: int = 1) -> Array:
     at = np.minimum((TAIL * known).astype(int), known - 1)
     edge, place = rising[at, columns], np.arange(len(rising))[:, None]
     beyond = (place > at) & (place < known)
-    mean = np.where(beyond, np.minimum(rising, second) - edge, 0.0).sum(axis=0) / np.maximum(beyond.sum(axis=0), 1)
+    mean = np.where(beyond, np.minimum(rising, second) - edge, 0.0).sum(axis=0) / np.maximum(known - 1 - at, 1)
     drawn_out = edge + np.maximum(mean, 0) * math.log((1 - TAIL) / RARE)
-    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes, rising)) * unsure(len(sizes), numbers))
+    return np.asarray(np.maximum(np.maximum(drawn_out, NARROWEST), _largest(sizes, second)) * unsure(len(sizes), numbers))

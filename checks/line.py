@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,17 +17,26 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 Made = TypeVar("Made")
+Also: TypeAlias = "Callable[[Sequence[Past], Sequence[Made], int], Array]"
+FEW = 8
+"""Stretches whose windows are kept: of one window checks look back at two or three."""
 
 
-@dataclass(frozen=True)
 class Found(Generic[Made]):
     """What was made of those windows that have it, and these windows, oldest first."""
 
-    pasts: Sequence[Past]
-    made: Sequence[Made]
-    windows: tuple[Window, ...]
-    kept: _Kept = field(repr=False)
-    those: slice
+    __slots__ = ("kept", "those", "windows")
+
+    def __init__(self, kept: _Kept, those: slice, windows: tuple[Window, ...]) -> None:
+        self.kept, self.those, self.windows = kept, those, windows
+
+    @property
+    def pasts(self) -> Sequence[Past]:
+        return self.kept.pasts[self.those]
+
+    @property
+    def made(self) -> Sequence[Made]:
+        return self.kept.made[self.those]
 
     def columns(self, number: int) -> Sequence[Array]:
         """Of the numbers that were made of each window, so many, the first of all windows, the second, ..."""
@@ -38,10 +47,15 @@ class Found(Generic[Made]):
         """The same, windows x numbers, also where there are no windows. Not to be changed."""
         import numpy as np
 
-        return self.kept.numbers()[self.those] if self.made else np.empty((0, number))
+        return self.kept.numbers()[self.those] if self.windows else np.empty((0, number))
+
+    def also(self, key: Hashable, work: Also[Made], least: int = 0) -> Array:
+        """A number of each from number `least` on, asked for once, under this key, as by `each`. `work` is given the windows, what
+        was made of them, and from which on it is to give numbers; it may look at as many before that as `least` says."""
+        return self.kept.also(key, self.those.start + least, self.those.stop, work)
 
     def __len__(self) -> int:
-        return len(self.pasts)
+        return len(self.windows)
 
 
 def each(history: Sequence[Past], key: Hashable, work: Callable[[Past], Made | None]) -> Found[Made]:
@@ -63,9 +77,12 @@ class _Kept:
     end: int
     places: list[int] = field(default_factory=list)
     pasts: list[Past] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
     made: list[Any] = field(default_factory=list)
     table: Array | None = None
+    """Its first rows are the numbers of the first windows, the others are room for more."""
+    filled: int = 0
+    others: dict[Hashable, tuple[int, Array]] = field(default_factory=dict)
+    """What is also asked of it: the numbers of what was made, from which on."""
 
     def extend(self, pasts: Sequence[Past], work: Callable[[Past], Any]) -> None:
         count = len(pasts)
@@ -75,29 +92,60 @@ class _Kept:
             pasts, made = [pasts[n] for n in known], [made[n] for n in known]
         self.places += [self.end + n for n in known]
         self.pasts += pasts
-        self.windows += [past.window for past in pasts]
         self.made += made
         self.end += count
 
     def forget(self, before: int) -> None:
         self.begin, gone = max(self.begin, before), bisect_left(self.places, before)
-        for those in (self.places, self.pasts, self.windows, self.made):
+        for those in (self.places, self.pasts, self.made):
             del those[:gone]
-        self.table = None if self.table is None else self.table[gone:]
+        if self.table is not None:
+            self.filled = max(self.filled - gone, 0)
+            self.table = self.table[gone : gone + self.filled].copy()
+        # As in the line: what was not asked for of the last ones is asked for no more.
+        asked = {key: (max(first - gone, 0), found[max(gone - first, 0) :]) for key, (first, found) in self.others.items()}
+        self.others = {key: (first, found) for key, (first, found) in asked.items() if first + len(found) >= len(self.made)}
 
-    def between(self, begin: int, end: int) -> Found[Any]:
-        those = slice(bisect_left(self.places, begin), bisect_left(self.places, end))
-        return Found(self.pasts[those], self.made[those], tuple(self.windows[those]), self, those)
+    def between(self, begin: int, end: int) -> slice:
+        """Where that of the windows from one place up to another lies."""
+        if self.whole:
+            return slice(begin - self.begin, end - self.begin)
+        return slice(bisect_left(self.places, begin), bisect_left(self.places, end))
+
+    @property
+    def whole(self) -> bool:
+        """Every window has it."""
+        return len(self.places) == self.end - self.begin
 
     def numbers(self) -> Array:
         """What was made, windows x numbers, where it was as many numbers of each."""
         import numpy as np
 
-        if self.table is None:
-            self.table = np.array(self.made, dtype=np.float64)
-        elif len(self.table) < len(self.made):
-            self.table = np.concatenate([self.table, np.array(self.made[len(self.table) :], dtype=np.float64)])
-        return self.table
+        every, table = len(self.made), self.table
+        if table is None or self.filled < every:
+            new = np.array(self.made[self.filled :], dtype=np.float64)
+            if table is None:
+                table = new
+            elif len(table) < every:
+                table = np.concatenate([table[: self.filled], new, np.empty((every // 2, new.shape[1]))])
+            else:
+                table[self.filled : every] = new
+            self.table, self.filled = table, every
+        return table
+
+    def also(self, key: Hashable, begin: int, end: int, work: Also[Any]) -> Array:
+        """See `Found.also`."""
+        import numpy as np
+
+        first, found = self.others.get(key, (begin, np.empty(0)))
+        if begin < first:
+            first, found = begin, np.empty(0)
+        known = first + len(found)
+        if known < end:
+            found = np.concatenate([found, work(self.pasts[:end], self.made[:end], known)])
+            self.others[key] = first, found
+        numbers: Array = found[begin - first : end - first]
+        return numbers
 
 
 @dataclass(eq=False)
@@ -107,6 +155,8 @@ class Line:
     pasts: list[Past] = field(default_factory=list)
     begin: int = 0
     kept: dict[Hashable, _Kept] = field(default_factory=dict)
+    looked_at: dict[tuple[int, int], tuple[Window, ...]] = field(default_factory=dict)
+    """The windows from one place up to another, of the last stretches: most checks look at the very same."""
 
     @property
     def end(self) -> int:
@@ -128,7 +178,17 @@ class Line:
             kept = self.kept[key] = _Kept(begin, begin)
         if kept.end < end:
             kept.extend(self.pasts[kept.end - self.begin : end - self.begin], work)
-        return kept.between(begin, end)
+        those = kept.between(begin, end)
+        windows = self._windows(begin, end) if kept.whole else tuple(past.window for past in kept.pasts[those])
+        return Found(kept, those, windows)
+
+    def _windows(self, begin: int, end: int) -> tuple[Window, ...]:
+        found = self.looked_at.get((begin, end))
+        if found is None:
+            if len(self.looked_at) >= FEW:
+                self.looked_at.clear()
+            found = self.looked_at[begin, end] = tuple(past.window for past in self.pasts[begin - self.begin : end - self.begin])
+        return found
 
 
 class Stretch(Sequence["Past"]):

@@ -48,7 +48,8 @@ def aligned(answers: Sequence[Histogram] | Sequence[Counts]) -> list[Masses]:
     histograms = [a for a in answers if isinstance(a, Histogram)]
     if histograms:
         return _on_one_grid(histograms)
-    return _by_value([a for a in answers if isinstance(a, Counts)])
+    places, rows = by_value([a for a in answers if isinstance(a, Counts)])
+    return [Masses(row, places=places) for row in rows]
 
 
 def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
@@ -72,18 +73,19 @@ def _on_one_grid(histograms: Sequence[Histogram]) -> list[Masses]:
     return found
 
 
-def _by_value(counts: Sequence[Counts]) -> list[Masses]:
+def by_value(counts: Sequence[Counts]) -> tuple[tuple[str, ...], Array]:
+    """The values that all of the answers tell apart, and their rows, answers x values; what is not named comes last. See
+    `aligned`."""
     import numpy as np
 
-    named = {v for c in counts for v in c.counts}
-    for c in counts:
-        if c.other:
-            named &= c.counts.keys()
+    # Mostly many windows have the very same values.
+    named = frozenset[str]().union(*{c.names for c in counts})
+    named = named.intersection(*{c.names for c in counts if c.other})
     places = tuple(sorted(named))
     rows = np.zeros((len(counts), len(places) + 1))
-    rows[:, :-1] = [[c.counts.get(value, 0) for value in places] for c in counts]
+    rows[:, :-1] = np.concatenate([c.rows(places) for c in counts]).reshape(len(counts), len(places))
     rows[:, -1] = [c.total for c in counts] - rows.sum(axis=1)
-    return [Masses(row, places=places) for row in rows]
+    return places, rows
 
 
 def pooled(masses: Sequence[Masses]) -> Masses:

@@ -14,7 +14,7 @@ from checks.base import Check, Past, Table, View, counts
 from checks.gradual import Lasting
 from checks.learned import Series, Trace
 from checks.line import Found, each
-from checks.once import aligned_once
+from checks.once import by_value_once
 from checks.pending import NothingToJudge, Verdict
 from checks.profile import Counts
 from checks.question import Categories, Question, Schema
@@ -63,8 +63,7 @@ class Mix(Check):
     def _traces(self, now: Counts, past: Found[Counts], masked: bool) -> list[Trace]:
         import numpy as np
 
-        masses = aligned_once([*past.made, now])
-        rows = np.array([m.rows for m in masses])
+        places, rows = by_value_once([*past.made, now])
         shares = rows / rows.sum(axis=1, keepdims=True)
         usual = rows[-self.pool - 1 : -1].sum(axis=0) / rows[-self.pool - 1 : -1].sum()
 
@@ -89,8 +88,8 @@ class Mix(Check):
         one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True, lasting="")
         traces.append(replace(one, least=by_chance))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
-            if place < len(masses[0].places) and usual[place] > 0:
-                name = "a value (not shown)" if masked else quoted([masses[0].places[place]])
+            if place < len(places) and usual[place] > 0:
+                name = "a value (not shown)" if masked else quoted([places[place]])
                 traces.append(trace(shares[:, place], f"share of {name}"))
         return traces
 

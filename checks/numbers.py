@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from statistics import median_low
 from typing import TYPE_CHECKING, ClassVar
 
@@ -104,13 +105,12 @@ class Numbers(Check):
 
     def _below(self, view: View, now: Histogram, past: Found[Histogram], rows: Array) -> Iterator[Trace]:
         """Shares of rows at or below quantiles of the last windows together: bounded, and their noise is known."""
-        import numpy as np
-
         if len(past) < learned.ENOUGH:
             return
         # Where a number always grows, the last of these windows lie beyond those quantiles, and must be among the examples.
         like = ordinary(past.windows, view.window, view.days)[-self.pool :]
-        last = [past.made[place] for place in like]
+        made = past.made
+        last = [made[place] for place in like]
         key = QUANTILE, *before([*(past.windows[place] for place in like), view.window], len(last), self.pool)
         of = checksum(last)
         if key not in now.compared or now.compared[key][0] != of:
@@ -118,14 +118,15 @@ class Numbers(Check):
         _, points = now.compared[key]
         grid = last[0].grid
         before_it = each(view.recent, (self.kind, self.column, grid), lambda one: self._rising(one, grid))
-        ends = [math.inf if end is None else end for *_, end in points]
-        shares = below([*before_it.made, now.rising(grid)], np.append(rows, now.finite), ends)
-        for number, (upto, edge, _) in enumerate(points):
-            # A column of its own: what is looked at of the whole array would hold all of it until the window is judged.
-            series = Series(past.windows, shares[:-1, number].copy(), rows)
+        lower, upto = now.rising(grid)
+        for share, edge, after in points:
+            end = math.inf if after is None else after
+            # The quantiles mostly lie where they lay for the window before.
+            below = before_it.also(end, partial(_below, end=end))
             # As it was for the last windows: not all values are apart enough for a quantile to be met.
-            title = f"share of values up to the last windows' {upto * 100:.0f} % point ({edge:.4g})"
-            yield Trace(float(shares[-1, number]), series, now.finite, "share", unit="share", title=title)
+            title = f"share of values up to the last windows' {share * 100:.0f} % point ({edge:.4g})"
+            value = float(upto[lower.searchsorted(end)]) / now.finite
+            yield Trace(value, Series(past.windows, below / rows, rows), now.finite, "share", unit="share", title=title)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:
@@ -166,14 +167,12 @@ def _quantiles(last: Sequence[Histogram], now: Histogram) -> list[list[float | N
     return [[float(upto[place]), stack.origin + float(stack.upper[place]), ends[place]] for place in places]
 
 
-def below(rising: Sequence[tuple[Array, Array]], every: Array, ends: Sequence[float]) -> Array:
-    """Of each distribution (see `Histogram.rising`), which has so many values, the share of those in the buckets that begin before
-    each of `ends` (less the grid's centre): distributions x ends."""
+def _below(_pasts: Sequence[Past], rising: Sequence[tuple[Array, Array]], first: int, end: float) -> Array:
+    """Of each distribution from the first on (see `Histogram.rising`), the rows in the buckets that begin before `end` (less the
+    grid's centre)."""
     import numpy as np
 
-    sought = np.array(ends)
-    rows = np.array([upto[lower.searchsorted(sought)] for lower, upto in rising])
-    return np.asarray(rows / every[:, None])
+    return np.array([upto[lower.searchsorted(end)] for lower, upto in rising[first:]])
 
 
 def _small(traces: Sequence[Trace]) -> list[Trace]:

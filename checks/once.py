@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from checks.gathering import gathered
-from checks.masses import aligned
+from checks.masses import by_value
 
 Made = TypeVar("Made")
 KEPT = 2
@@ -45,4 +45,4 @@ def shared(text: str) -> str:
 
 
 gathered_once = once(gathered)
-aligned_once = once(aligned)
+by_value_once = once(by_value)

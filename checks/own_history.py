@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checks.distance import moved
 from checks.histogram import Histogram
-from checks.once import aligned_once, gathered_once, once
+from checks.once import by_value_once, gathered_once, once
 from checks.pair import Pair
 from checks.profile import Counts
 from checks.stack import Stack
@@ -35,17 +35,23 @@ def distances(
     """The distance of every window, from number `least` on, from the up to `most` before it; and what else the last one says.
 
     `windows` are those of the answers. What was computed when a window was judged is kept with its answer, and stored: it is not
-    computed again when the window is replayed. Where more is unknown, as after a change of method, all windows are laid over the
-    same places: faster, and exact to about a thousandth of the rows.
+    computed again when the window is replayed.
     """
+    value, more = last(method, windows, answers, most)
+    return [*earlier(method, windows[:-1], answers[:-1], most, least), value], more
+
+
+def earlier(
+    method: Distance, windows: Sequence[Window], answers: Sequence[Histogram | Counts], most: int, least: int
+) -> list[float]:
+    """The distances alone. Where more than a few are not known, as after a change of method, all windows are laid over the same
+    places: faster, and exact to about a thousandth of the rows."""
     keys = _keys_once(windows, method.name, most, least)
-    last = _last(method, answers, keys[-1], most)
     asked = answers[least:]
     values: list[Any] = [answer.compared.get(key) for answer, key in zip(asked, keys, strict=True)]
     unknown = [place for place, value in enumerate(values) if value is None]
     if len(unknown) > FEW:
-        # Without the judged one, which must not move what is said of those before it.
-        found = method.between(_compared(method, answers[:-1], least, most)).tolist()
+        found = method.between(_compared(method, answers, least, most)).tolist()
         for place in unknown:
             values[place] = found[place]
     else:
@@ -55,7 +61,7 @@ def distances(
             values[place] = float(method.between(pair)[0])
     for place in unknown:
         asked[place].compared[keys[place]] = values[place]
-    return values, last
+    return values
 
 
 def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
@@ -65,10 +71,7 @@ def before(windows: Sequence[Window], at: int, most: int) -> tuple[int, float]:
 
 def checksum(answers: Sequence[Histogram | Counts]) -> int:
     """What tells that these are the very values that something was computed of: a window may have been measured once more."""
-    found = 0
-    for answer in answers:
-        found = zlib.crc32(answer.checksum, found)
-    return found
+    return zlib.crc32(b"".join([answer.checksum for answer in answers]))
 
 
 def _keys(windows: Sequence[Window], name: str, most: int, least: int) -> list[tuple[str, int, float]]:
@@ -79,20 +82,21 @@ _keys_once = once(_keys)
 """Most columns have values in the same windows."""
 
 
-def _last(method: Distance, answers: Sequence[Histogram | Counts], distance: tuple[str, int, float], most: int) -> Last:
-    """What the last comparison says, its distance among what is kept."""
-    compared, more = answers[-1].compared, (f"{method.name} last", *distance[1:])
-    of = checksum(answers[-most - 1 : -1])
-    if distance not in compared or more not in compared or compared[more][0] != of:
+def last(method: Distance, windows: Sequence[Window], answers: Sequence[Histogram | Counts], most: int) -> tuple[float, Last]:
+    """The distance of the last window, and what else its comparison says; there must be one before it."""
+    compared, of = answers[-1].compared, before(windows, len(answers) - 1, most)
+    distance, more = (method.name, *of), (f"{method.name} last", *of)
+    those = checksum(answers[-most - 1 : -1])
+    if distance not in compared or more not in compared or compared[more][0] != those:
         pair = _compared(method, answers[-most - 1 :], min(len(answers) - 1, most), most)
         change = moved(pair.current.masses(), pair.reference.masses())
         compared[distance] = float(method.between(pair)[0])
-        compared[more] = [of, method.noise_of(pair), list(change) if change else None]
+        compared[more] = [those, method.noise_of(pair), list(change) if change else None]
     _, noise, told = compared[more]
-    return Last(noise, tuple(told) if told else None)
+    return compared[distance], Last(noise, tuple(told) if told else None)
 
 
 def _compared(method: Distance, answers: Sequence[Histogram | Counts], least: int, most: int) -> Pair:
     numbers = isinstance(answers[0], Histogram)
-    stack = gathered_once(answers, method.coarse) if numbers else Stack.of(aligned_once(answers))
+    stack = gathered_once(answers, method.coarse) if numbers else Stack.counted(*by_value_once(answers))
     return Pair(stack.part(slice(least, None)), stack.part(slice(-1)).pools(most, least))

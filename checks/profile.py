@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from checks.grid import Grid
@@ -15,9 +16,13 @@ from checks.keyed import Keyed
 from checks.question import Merge
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 VERSION = 2
+FEW_PLACES, FEW_KEPT = 64, 4
+"""Values up to which the rows of each are kept as an array, and for how many sets of values: a thousand would take megabytes."""
 
 
 class Outdated(ValueError):
@@ -46,6 +51,11 @@ class Number:
             return self
         merged = sum(known) if self.merge == "add" else (min(known) if self.merge == "min" else max(known))
         return Number(merged, self.merge)
+
+
+@lru_cache(maxsize=4096)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    return names
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,28 @@ class Counts:
             self.cache["checksum"] = zlib.crc32(said.encode("utf-8", "replace")).to_bytes(4, "big")
         known: bytes = self.cache["checksum"]
         return known
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The values that are counted by themselves; the very same object for windows of the same ones."""
+        if "names" not in self.cache:
+            self.cache["names"] = _shared(frozenset(self.counts))
+        found: frozenset[str] = self.cache["names"]
+        return found
+
+    def rows(self, places: tuple[str, ...]) -> NDArray[np.float64]:
+        """The rows of each of these values. Not to be changed."""
+        import numpy as np
+
+        kept = self.cache.setdefault("rows", {})
+        found: NDArray[np.float64] | None = kept.get(places)
+        if found is None:
+            found = np.array([self.counts.get(value, 0) for value in places], dtype=np.float64)
+            if len(places) <= FEW_PLACES:
+                if len(kept) >= FEW_KEPT:
+                    kept.clear()
+                kept[places] = found
+        return found
 
     def plus(self, other: Counts) -> Counts:
         """Added; the distinct count survives only where both sides are complete."""

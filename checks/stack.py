@@ -50,13 +50,12 @@ class Stack:
         import numpy as np
 
         first, rows = masses[0], np.array([m.rows for m in masses], dtype=np.float64)
+        if first.sums is None or first.lower is None or first.upper is None:
+            return cls.counted(first.places, rows)
         ends = [
             np.clip([math.nan if e is None else e for e in side], -FURTHEST, FURTHEST)
             for side in zip(*((m.low, m.high) for m in masses), strict=True)
         ]
-        if first.sums is None or first.lower is None or first.upper is None:
-            none = np.zeros(0)
-            return cls(rows, none, none.astype(bool), none, none, ends[0], ends[1], 0.0, first.places)
         exact, sums = np.array([m.exact for m in masses], dtype=bool), np.array([m.sums for m in masses])
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(rows > 0, sums / rows, first.lower)
@@ -68,6 +67,14 @@ class Stack:
             at = (means / 2 - lower / 2) / (upper / 2 - lower / 2)
         at = np.clip(np.where((rows > 0) & np.isfinite(at), at, 0.5), SAME, 1 - SAME)
         return cls(rows, at, exact, lower, upper, ends[0], ends[1], first.origin, ())
+
+    @classmethod
+    def counted(cls, places: tuple[str, ...], rows: Array) -> Stack:
+        """Of categories, windows x places."""
+        import numpy as np
+
+        none, unknown = np.zeros(0), np.full(len(rows), math.nan)
+        return cls(rows, none, none.astype(bool), none, none, unknown, unknown, 0.0, places)
 
     @classmethod
     def joined(cls, first: Stack, second: Stack) -> Stack:

@@ -6,7 +6,9 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from checks.base import Past
 from checks.line import Line, Stretch, each
@@ -18,6 +20,7 @@ from monitor.earlier import FORGOTTEN, Pasts, Stored
 BEGIN, DAY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
 CHECK = Mean(column="amount")
 HISTORY = 10
+Array = NDArray[np.float64]
 
 
 def window(day: int) -> Window:
@@ -196,6 +199,30 @@ def test_a_stretch_is_a_sequence() -> None:
         stretch[5]
 
 
+def sums(pasts: Sequence[Past], made: Sequence[tuple[int, int]], first: int) -> Array:
+    """Of each with the two before it."""
+    assert [past.rows for past in pasts] == [rows for rows, _ in made]
+    return np.array([float(sum(rows for rows, _ in made[place - 2 : place + 1])) for place in range(first, len(made))])
+
+
+def test_what_else_is_asked_of_what_was_made_is_asked_once() -> None:
+    pasts, every = Pasts(), [stored(day) for day in range(4 * FORGOTTEN)]
+    asked: list[int] = []
+
+    def work(those: Sequence[Past], made: Sequence[tuple[int, int]], first: int) -> Array:
+        asked.extend(rows for rows, _ in made[first:])
+        return sums(those, made, first)
+
+    for day in range(HISTORY, len(every)):
+        found = each(pasts.of(CHECK, every[day - HISTORY : day], None), "key", Asked())
+        expected = [sum(rows for rows, _ in found.made[at - 2 : at + 1]) for at in range(2, len(found))]
+        assert found.also("sums", work, 2).tolist() == expected
+        if day % 3:
+            assert found.also(day // 50, sums, 2).tolist() == expected
+        assert len(found.kept.others) <= 2 + (HISTORY + FORGOTTEN) // 50 + 1, "what is asked for no more is forgotten"
+    assert asked == [day for day in range(4, len(every) - 1) if day % 3]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_comes_it_is_as_if_made_anew(seed: int) -> None:
     """Windows come, are measured once more, are left out for a while; levels are accepted; checks skip windows."""
@@ -219,5 +246,8 @@ def test_whatever_comes_it_is_as_if_made_anew(seed: int) -> None:
                 part = chance.choice([slice(None), slice(-5, None)])
                 found = each(stretch[part], key, Asked())
                 assert (list(found.windows), list(found.made)) == expected(newer[part])
+                before = chance.randrange(2, 4)
+                sums_of = [sum(rows for rows, _ in found.made[at - 2 : at + 1]) for at in range(before, len(found))]
+                assert found.also("sums", sums, before).tolist() == sums_of
                 first, second = found.columns(2)
                 assert [first.tolist(), second.tolist()] == [[float(made[at]) for made in found.made] for at in (0, 1)]

@@ -65,9 +65,28 @@ def test_a_fault_is_not_kept() -> None:
 def test_the_shared_forms_are_those_of_the_work_itself() -> None:
     numbers, values = [spread(n) for n in range(9)], [named(n) for n in range(9)]
     assert (once.gathered_once(numbers, 1 / 1000).rows == gathering.gathered(numbers, 1 / 1000).rows).all()
-    for one, other in zip(once.aligned_once(values), masses.aligned(values), strict=True):
-        assert (one.rows == other.rows).all()
-        assert one.places == other.places
+    places, rows = once.by_value_once(values)
+    for one, other in zip(rows, masses.aligned(values), strict=True):
+        assert (one == other.rows).all()
+        assert places == other.places
+
+
+def test_categories_of_many_windows_are_counted_side_by_side() -> None:
+    """Windows of the same values, of others, and of so many that some are not named."""
+    many = {f"v{n:03}": n + 1 for n in range(200)}
+    answers = [Counts({"a": 5, "b": 1}), Counts({"b": 2, "a": 1}), Counts({"c": 7}), Counts({}), Counts({"a": 1, **many})]
+    places, rows = masses.by_value(answers)
+    assert places == ("a", "b", "c", *sorted(many))
+    for _ in range(2):
+        for answer, row in zip(answers, masses.by_value(answers)[1], strict=True):
+            assert row.tolist() == [*(float(answer.counts.get(value, 0)) for value in places), 0.0]
+    places, rows = masses.by_value([*answers[:2], Counts({"a": 3, "c": 1}, other=4)])
+    assert (places, rows.tolist()) == (("a", "c"), [[5.0, 0.0, 1.0], [1.0, 0.0, 2.0], [3.0, 1.0, 4.0]])
+    assert masses.by_value([Counts({}, other=2)])[1].tolist() == [[2.0]]
+    assert answers[0].names is answers[1].names, "kept once, however many windows have them"
+    for number in range(10):
+        answers[0].rows(("a", f"v{number}"))
+    assert len(answers[0].cache["rows"]) <= 4, "what was asked for long ago is not kept"
 
 
 def spread(day: int, shift: float = 0.0) -> Histogram:
