@@ -111,7 +111,7 @@ class Agreement(Check):
         own = next(own for own in given if own.trace is one.trace)
         what, unit = own.trace.title, UNITS[own.what]
         said = f"{self._subject(column)}: the {what} is {amount(own.value, unit)}"
-        trace = replace(own.trace, value=own.value, unit=unit)
+        trace = own.trace._replace(value=own.value, unit=unit)
         found = self._by(own.shown(one.by(view.allowance)), trace, said, column, view)
         # In one incident with what else is told of the same.
         return replace(found, family=FAMILIES[own.what], details={**(found.details or {}), "number": what})

@@ -66,8 +66,7 @@ ORDINARY: Specials = {}
 """No window is of a special day."""
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """One number of a window, and of the windows before it (oldest first).
 
     `upward`: only more than usual is bad. `least` is the smallest change worth telling, in the value's own unit. `rows` are those

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -86,7 +85,7 @@ class Mix(Check):
         by_chance = float(gone[-1][usual * now.total < limits.EXPECTED].sum())
         # What is new here is an absence, and chance takes a rare value now and then: nothing that lasts is told of it.
         one = trace(gone.sum(axis=1), "usual share of the values that are gone", upward=True, lasting="")
-        traces.append(replace(one, least=by_chance))
+        traces.append(one._replace(least=by_chance))
         for place in np.argsort(-usual, kind="stable")[: self.single]:
             if place < len(places) and usual[place] > 0:
                 name = "a value (not shown)" if masked else quoted([places[place]])

@@ -54,7 +54,7 @@ def _at_once(pending: Pending, view: View) -> Pending:
     """What lasts is told of the whole table: of many small segments some always has a week of its own."""
     if not view.segment:
         return pending
-    return replace(pending, traces=[replace(trace, lasting="") if trace.lasting else trace for trace in pending.traces])
+    return replace(pending, traces=[trace._replace(lasting="") if trace.lasting else trace for trace in pending.traces])
 
 
 def weighed(pending: Sequence[Pending], view: View) -> list[Weights]:

@@ -92,7 +92,7 @@ class RowCount(Check):
             low=found.low * rows,
             high=found.high * rows,
         )
-        return self._by(found, replace(trace, value=view.rows), said, None, view)
+        return self._by(found, trace._replace(value=view.rows), said, None, view)
 
     @classmethod
     def automatic(cls, table: Table) -> Iterable[Check]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from checks.result import Result, Severity, Status
 from checks.window import Window
-from monitor import extent
+from monitor import extent, kinds
 from monitor.config import Config
 from monitor.dataset import Dataset
 from monitor.ended import outcome
@@ -82,6 +82,8 @@ def run(
     with TemporaryDirectory(prefix="datavigil-") as folder, workers(config.daemon.workers) as pool:
         chosen = [config.datasets[name] for name in names]
         asked = {d.name: pool.schedule(extent.held, [d, config.sources[d.source], start, end], _seconds(d)) for d in chosen}
+        # What the pieces are found with is imported while the workers start and ask.
+        kinds.check_kinds()
         tasks = [_task(config, store, d, asked[d.name], start, end, found.stretches) for d in chosen]
         if not any(task.windows for task in tasks):
             raise CannotReplay("there is nothing to replay: " + "; ".join(f"{s.dataset.name}: {s.note}" for s in found.stretches))
