@@ -30,6 +30,8 @@ CHANCE = 3.0
 """Spreads by which two windows of the same kind may differ."""
 WORSE = 1.5
 """Typical past errors of the other group's forecast, beyond which a forecast is the worse one."""
+TIE = 1e-9
+"""By how much more than `WORSE`: of numbers that hardly change the sizes are small whole multiples of one another."""
 MONTHS = "the same day of earlier months"
 GROUPS = ((MONTH, LATELY, TREND), (SAME, CORRECTED))
 """Of each group the forecast with the smaller past errors is taken; the value must be odd to every group."""
@@ -315,7 +317,7 @@ def _within(side: Side, other: Side) -> Side:
     a Monday with fewer rows than any Sunday was not. Its errors have two humps, not a tail that could be drawn out."""
     import numpy as np
 
-    worse = np.flatnonzero(side.typical > WORSE * other.typical)
+    worse = np.flatnonzero(side.typical > WORSE * other.typical * (1 + TIE))
     if not len(worse):
         return side
     limit = side.limit.copy()

@@ -138,7 +138,8 @@ class _Kept:
         import numpy as np
 
         first, found = self.others.get(key, (begin, np.empty(0)))
-        if begin < first:
+        if not first <= begin <= first + len(found):
+            # Not from where it ends: what was forgotten since may be what `work` would look at before that.
             first, found = begin, np.empty(0)
         known = first + len(found)
         if known < end:

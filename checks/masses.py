@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,14 +78,17 @@ def by_value(counts: Sequence[Counts]) -> tuple[tuple[str, ...], Array]:
     `aligned`."""
     import numpy as np
 
-    # Mostly many windows have the very same values.
-    named = frozenset[str]().union(*{c.names for c in counts})
-    named = named.intersection(*{c.names for c in counts if c.other})
+    named = frozenset[str]().union(*_names(counts)).intersection(*_names([c for c in counts if c.other]))
     places = tuple(sorted(named))
     rows = np.zeros((len(counts), len(places) + 1))
     rows[:, :-1] = np.concatenate([c.rows(places) for c in counts]).reshape(len(counts), len(places))
     rows[:, -1] = [c.total for c in counts] - rows.sum(axis=1)
     return places, rows
+
+
+def _names(counts: Sequence[Counts]) -> Iterable[frozenset[str]]:
+    """The sets of values; many windows mostly have the very same one, which is told once."""
+    return {id(named): named for named in (c.names for c in counts)}.values()
 
 
 def pooled(masses: Sequence[Masses]) -> Masses:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 VERSION = 2
 FEW_PLACES, FEW_KEPT = 64, 4
-"""Values up to which the rows of each are kept as an array, and for how many sets of values: a thousand would take megabytes."""
+"""Values up to which their names and the rows of each are kept, and for how many sets of values: of a thousand it would take
+megabytes."""
 
 
 class Outdated(ValueError):
@@ -94,7 +95,9 @@ class Counts:
 
     @property
     def names(self) -> frozenset[str]:
-        """The values that are counted by themselves; the very same object for windows of the same ones."""
+        """The values that are counted by themselves; where they are few, the very same object for windows of the same ones."""
+        if len(self.counts) > FEW_PLACES:
+            return frozenset(self.counts)
         if "names" not in self.cache:
             self.cache["names"] = _shared(frozenset(self.counts))
         found: frozenset[str] = self.cache["names"]

@@ -56,6 +56,22 @@ def test_a_past_that_is_not_finite_does_not_count() -> None:
     assert isinstance(learned.judge(1.0, points([math.nan] * 9), window(9), 10, "number"), Learning)
 
 
+@pytest.mark.parametrize(
+    ("windows", "low", "high", "places", "at_most"),
+    [(80, 3, 5, [4, 7, 9, 29, 41, 42, 75], 15.85), (47, 4, 5, [7, 11, 27, 29], 9.0), (47, 1, 2, [1, 11, 13, 16, 24], 8.34)],
+)
+@pytest.mark.parametrize("beside", range(4))
+def test_a_forecast_that_is_exactly_so_much_worse_is_none(
+    windows: int, low: int, high: int, places: list[int], at_most: float, beside: int
+) -> None:
+    """Of numbers that hardly change one forecast is wrong three times where the other is twice: no rounding decides."""
+    past = [float(high if place in places else low) for place in range(windows)]
+    traces = [learned.Trace(12.0, points(past), 1000, "count") for _ in range(1 + beside)]
+    for found in learned.judge_all(traces, window(windows)):
+        assert isinstance(found, Learned)
+        assert found.at_most == pytest.approx(at_most, abs=0.01)
+
+
 def test_it_pages_only_once_settled() -> None:
     assert not verdict(1e6, [1.0, 2.0] * 17).may_page
     assert verdict(1e6, [1.0, 2.0] * 18).may_page

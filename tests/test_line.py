@@ -202,6 +202,7 @@ def test_a_stretch_is_a_sequence() -> None:
 def sums(pasts: Sequence[Past], made: Sequence[tuple[int, int]], first: int) -> Array:
     """Of each with the two before it."""
     assert [past.rows for past in pasts] == [rows for rows, _ in made]
+    assert first >= 2, "as many lie before it as it looks at"
     return np.array([float(sum(rows for rows, _ in made[place - 2 : place + 1])) for place in range(first, len(made))])
 
 
@@ -221,6 +222,20 @@ def test_what_else_is_asked_of_what_was_made_is_asked_once() -> None:
             assert found.also(day // 50, sums, 2).tolist() == expected
         assert len(found.kept.others) <= 2 + (HISTORY + FORGOTTEN) // 50 + 1, "what is asked for no more is forgotten"
     assert asked == [day for day in range(4, len(every) - 1) if day % 3]
+
+
+@pytest.mark.parametrize("back", range(3))
+def test_what_comes_back_after_the_rest_was_forgotten_is_asked_of_nothing_before(back: int) -> None:
+    """A column that is away for so long that all but the last of it, or all, is forgotten, and is there again just then."""
+    first = HISTORY + FORGOTTEN
+    for away in range(first - 15, first):
+        every = [stored(day, rows=3 if away <= day < first + back else 3 * day + 1) for day in range(first + 40)]
+        pasts = Pasts()
+        for day in range(HISTORY, len(every)):
+            found = each(pasts.of(CHECK, every[day - HISTORY : day], None), "key", Asked())
+            if len(found) > 2:
+                sums_of = [sum(rows for rows, _ in found.made[at - 2 : at + 1]) for at in range(2, len(found))]
+                assert found.also("sums", sums, 2).tolist() == sums_of
 
 
 @pytest.mark.parametrize("seed", range(20))

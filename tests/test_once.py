@@ -84,6 +84,8 @@ def test_categories_of_many_windows_are_counted_side_by_side() -> None:
     assert (places, rows.tolist()) == (("a", "c"), [[5.0, 0.0, 1.0], [1.0, 0.0, 2.0], [3.0, 1.0, 4.0]])
     assert masses.by_value([Counts({}, other=2)])[1].tolist() == [[2.0]]
     assert answers[0].names is answers[1].names, "kept once, however many windows have them"
+    assert answers[4].names == {"a", *many}
+    assert "names" not in answers[4].cache, "so many take too much place"
     for number in range(10):
         answers[0].rows(("a", f"v{number}"))
     assert len(answers[0].cache["rows"]) <= 4, "what was asked for long ago is not kept"
