@@ -29,23 +29,15 @@ class Last(NamedTuple):
     change: Change
 
 
-def distances(
-    method: Distance, windows: Sequence[Window], answers: Sequence[Histogram | Counts], most: int, least: int
-) -> tuple[list[float], Last]:
-    """The distance of every window, from number `least` on, from the up to `most` before it; and what else the last one says.
-
-    `windows` are those of the answers. What was computed when a window was judged is kept with its answer, and stored: it is not
-    computed again when the window is replayed.
-    """
-    value, more = last(method, windows, answers, most)
-    return [*earlier(method, windows[:-1], answers[:-1], most, least), value], more
-
-
 def earlier(
     method: Distance, windows: Sequence[Window], answers: Sequence[Histogram | Counts], most: int, least: int
 ) -> list[float]:
-    """The distances alone. Where more than a few are not known, as after a change of method, all windows are laid over the same
-    places: faster, and exact to about a thousandth of the rows."""
+    """The distance of every window, from number `least` on, from the up to `most` before it. `windows` are those of the answers.
+
+    What was computed when a window was judged is kept with its answer, and stored: it is not computed again when the window is
+    replayed. Where more than a few are not known, as after a change of method, all windows are laid over the same places: faster,
+    and exact to about a thousandth of the rows.
+    """
     keys = _keys_once(windows, method.name, most, least)
     asked = answers[least:]
     values: list[Any] = [answer.compared.get(key) for answer, key in zip(asked, keys, strict=True)]

@@ -10,7 +10,7 @@ import pytest
 
 from checks.distance import Distance, methods
 from checks.histogram import Histogram
-from checks.own_history import distances
+from checks.own_history import earlier, last
 from checks.profile import Counts, Grid, Profile
 from checks.window import Window
 
@@ -42,7 +42,9 @@ BOTH = pytest.mark.parametrize(
 
 def found(method: Distance, answers: Sequence[Answer], first: int = 0) -> list[float]:
     windows = [Window(FIRST + (first + n) * DAY, FIRST + (first + n + 1) * DAY) for n in range(len(answers))]
-    return distances(method, windows, answers, MOST, LEAST)[0]
+    # In the order of a check: the judged window's own, then those of the windows before it.
+    value, _ = last(method, windows, answers, MOST)
+    return [*earlier(method, windows[:-1], answers[:-1], MOST, LEAST), value]
 
 
 @BOTH
